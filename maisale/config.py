@@ -1,0 +1,173 @@
+"""Settings: one frozen dataclass. `from_env` is the only reader of the environment and of .env."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from maisale.errors import Misconfigured
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting with its default. Secrets are left out of the repr."""
+
+    data_dir: Path = Path("data")
+    knowledge_dir: Path = Path("knowledge")
+    database_url: str = ""  # empty: sqlite in data_dir
+    chroma_path: str = ""  # empty: chroma_db in data_dir; an http(s) URL means a Chroma server
+    ollama_urls: tuple[str, ...] = ("http://127.0.0.1:11434",)
+    generation_model: str = "gpt-oss"
+    embedding_model: str = "bge-m3"
+    num_ctx: int = 16384  # tokens; facts of gpt-oss: thinking and sources together want 16 k
+    vectors: str = "auto"  # auto, chroma or exact
+    host: str = "127.0.0.1"
+    port: int = 7860
+    public_url: str = ""
+    workers: int = 4  # job slots; 0: no worker beside the app
+    embed_concurrency: int = 2
+    retrieval_candidates: int = 20
+    retrieval_k: int = 3
+    retrieval_k_max: int = 10
+    upload_mb: int = 50
+    admin_key: str = field(default="", repr=False)
+
+    @property
+    def sqlite_path(self) -> Path:
+        return Path(self.database_url.removeprefix("sqlite:///")) if self.database_url else self.data_dir / "sqlite.db"
+
+    @property
+    def chroma_dir(self) -> Path:
+        return Path(self.chroma_path) if self.chroma_path else self.data_dir / "chroma_db"
+
+    @property
+    def files_dir(self) -> Path:
+        return self.data_dir / "files"
+
+    @property
+    def address(self) -> str:
+        """The address a person types: PUBLIC_URL, else host and port with 0.0.0.0 read as this machine."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+def from_env(environ: Mapping[str, str], folder: Path = Path()) -> Settings:
+    """Settings from `environ` over `folder`/.env; NAME_FILE names a file that holds NAME.
+
+    Raises Misconfigured with the name and the value of the first setting that does not parse.
+    """
+    given = _Given({**_dotenv(folder / ".env"), **environ})
+    on_space = bool(given.text("SPACE_ID"))
+    data_dir = Path(given.text("DATA_DIR", "data"))
+    return Settings(
+        data_dir=data_dir,
+        knowledge_dir=Path(given.text("KNOWLEDGE_DIR", "knowledge")),
+        database_url=_sqlite_url(given.text("DATABASE_URL")),
+        chroma_path=given.text("CHROMA_PATH"),
+        ollama_urls=_ollama_urls(given.text("OLLAMA_HOST", "localhost"), given.whole("OLLAMA_PORT", 11434, 1, 65535)),
+        generation_model=_model_name("GENERATION_MODEL", given.text("GENERATION_MODEL", "gpt-oss")),
+        embedding_model=_model_name("EMBEDDING_MODEL", given.text("EMBEDDING_MODEL", "bge-m3")),
+        num_ctx=given.whole("NUM_CTX", 16384, 2048, 1 << 20),
+        vectors=given.one_of("VECTORS", "auto", ("auto", "chroma", "exact")),
+        host=given.text("HOST", "0.0.0.0" if on_space else "127.0.0.1"),
+        port=given.whole("PORT", 7860, 0, 65535),
+        public_url=given.url("PUBLIC_URL"),
+        workers=given.whole("WORKERS", 4, 0, 64),
+        embed_concurrency=given.whole("EMBED_CONCURRENCY", 2, 1, 64),
+        retrieval_candidates=given.whole("RETRIEVAL_CANDIDATES", 20, 1, 200),
+        retrieval_k=given.whole("RETRIEVAL_K", 3, 1, 50),
+        retrieval_k_max=given.whole("RETRIEVAL_K_MAX", 10, 1, 50),
+        upload_mb=given.whole("UPLOAD_MB", 50, 1, 10_000),
+        admin_key=given.text("X_API_KEY_ADMIN"),
+    )
+
+
+class _Given:
+    """Reads one name at a time and says which one is wrong."""
+
+    def __init__(self, environ: Mapping[str, str]):
+        self.environ = environ
+
+    def text(self, name: str, default: str = "") -> str:
+        if path := self.environ.get(f"{name}_FILE", "").strip():
+            try:
+                return Path(path).read_text("utf-8").strip()
+            except (OSError, UnicodeDecodeError) as problem:
+                raise Misconfigured(f"{name}_FILE is {path!r}, which cannot be read ({problem}). Check the path and its permissions.") from problem
+        return self.environ.get(name, "").strip() or default
+
+    def whole(self, name: str, default: int, least: int, most: int) -> int:
+        text = self.text(name)
+        if not text:
+            return default
+        if not re.fullmatch(r"-?\d{1,12}", text) or not least <= int(text) <= most:
+            raise Misconfigured(f"{name} is {text!r}; it takes a whole number from {least} to {most}.")
+        return int(text)
+
+    def one_of(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        text = self.text(name, default).lower()
+        if text not in allowed:
+            raise Misconfigured(f"{name} is {text!r}; it takes one of {', '.join(allowed)}.")
+        return text
+
+    def url(self, name: str) -> str:
+        text = self.text(name)
+        if text and urlsplit(text).scheme not in ("http", "https"):
+            raise Misconfigured(f"{name} is {text!r}; it takes an address that begins with http:// or https://.")
+        return text
+
+
+def _sqlite_url(text: str) -> str:
+    if text and not text.startswith("sqlite:///"):
+        raise Misconfigured(f"DATABASE_URL begins with {text.split(':')[0]!r}; this version takes sqlite:///PATH.")
+    return text
+
+
+def _model_name(name: str, text: str) -> str:
+    # Ollama 0.33 forwards names that end so to ollama.com: a team's documents would leave the host.
+    if text.lower().endswith((":cloud", "-cloud")):
+        raise Misconfigured(f"{name} is {text!r}, which Ollama runs on ollama.com. Choose a model that runs on your own machine.")
+    return text
+
+
+def _ollama_urls(host: str, port: int) -> tuple[str, ...]:
+    """One URL for each host given; a bare name gets http:// and the port, and 0.0.0.0 is read as this machine."""
+    return tuple(_ollama_url(one.strip(), port) for one in host.split(",") if one.strip())
+
+
+def _ollama_url(text: str, port: int) -> str:
+    whole = text if "://" in text else f"http://{text}"
+    try:
+        parts = urlsplit(whole)
+        name, own_port = parts.hostname, parts.port
+    except ValueError as problem:
+        raise Misconfigured(f"OLLAMA_HOST is {text!r}, which is not an address ({problem}). Examples: localhost, http://10.0.0.5:11434.") from problem
+    if parts.scheme not in ("http", "https") or not name:
+        raise Misconfigured(f"OLLAMA_HOST is {text!r}, which is not an address. Examples: localhost, http://10.0.0.5:11434.")
+    # localhost resolves to ::1 first on some machines, where Ollama does not listen.
+    name = "127.0.0.1" if name in ("0.0.0.0", "localhost", "::") else name
+    number = own_port or (port if "://" not in text else {"http": port, "https": 443}[parts.scheme])
+    return f"{parts.scheme}://{f'[{name}]' if ':' in name else name}:{number}{parts.path.rstrip('/')}"
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    """NAME=value lines; quotes around a value go, `export ` and lines that begin with # are passed over."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as problem:
+        raise Misconfigured(f"{path} cannot be read ({problem}).") from problem
+    found = {}
+    for line in lines:
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and not name.startswith("#"):
+            value = value.strip()
+            quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'"
+            found[name.strip()] = value[1:-1] if quoted else value
+    return found

@@ -1,0 +1,117 @@
+"""What Mai-Sale needs from outside, in few verbs each. backends/ implements them; services.py chooses."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from langchain_core.messages import BaseMessage
+
+from maisale.records import Chunk, Hit, SearchFilter, VectorRow, WordHit
+
+T = TypeVar("T")
+
+
+class Transaction(Protocol):
+    """Inside one transaction. SQL is portable, with named parameters (`:name`); a list or tuple serves `IN :name`."""
+
+    def execute(self, sql: str, /, **values: Any) -> int:
+        """How many rows were touched."""
+
+    def rows(self, sql: str, /, **values: Any) -> list[dict[str, Any]]:
+        """The rows, each a dict of column to value."""
+
+    def insert(self, table: str, /, **values: Any) -> None:
+        """Add one row."""
+
+
+class Database(Protocol):
+    def rows(self, sql: str, /, **values: Any) -> list[dict[str, Any]]:
+        """The rows of a SELECT, read outside of any write."""
+
+    def write(self, work: Callable[[Transaction], T], /, *, bulk: bool = False) -> T:
+        """What `work` returns, once it is durable; all of it is stored or, when it raises, nothing. bulk: people go first."""
+
+    async def awrite(self, work: Callable[[Transaction], T], /, *, bulk: bool = False) -> T:
+        """`write`, for async code: the event loop goes on meanwhile."""
+
+    def close(self) -> None: ...
+
+
+class Embedder(Protocol):
+    """Text to vectors. Also a langchain_core `Embeddings`."""
+
+    name: str  # of model and version: the key of an index, e.g. "hash-1024" or "bge-m3"
+    dimensions: int
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """float32, shape (len(texts), dimensions), each row of unit length.
+
+        Raises ModelUnavailable (passing) or ModelFailed (these texts; .positions names them when known).
+        """
+
+    def query_vector(self, parts: Sequence[tuple[str, float]], idf: Callable[[str], float]) -> np.ndarray:
+        """float32, shape (dimensions,), unit length: the weighted sum of a question and earlier turns.
+
+        parts: (text, weight). idf: of a folded word in what is searched; an embedder may ignore it.
+        """
+
+
+class VectorIndex(Protocol):
+    """Nearest chunks by meaning. Disposable: built from SQL. An index is named by (tenant, kind, embedder)."""
+
+    label: str  # as the trace names it: "Chroma", "exact"
+
+    def nearest(self, embedder: str, kind: str, where: SearchFilter, vector: np.ndarray, limit: int) -> list[Hit]:
+        """Up to `limit` chunks inside `where`, best first; score: cosine, -1..1.
+
+        kind: documents or messages. vector: float32, shape (dimensions,), unit length.
+        Raises IndexUnavailable when it cannot answer in time.
+        """
+
+    def upsert(self, tenant_id: str, embedder: str, kind: str, rows: Sequence[VectorRow]) -> None: ...
+
+    def delete(self, tenant_id: str, embedder: str, kind: str, keys: Sequence[str]) -> None: ...
+
+
+class LexicalIndex(Protocol):
+    """Word search over folded text, one index per tenant and kind. Changed in the transaction that changes the chunks."""
+
+    label: str
+
+    def add(self, tx: Transaction, chunks: Iterable[Chunk]) -> None: ...
+
+    def remove(self, tx: Transaction, tenant_id: str, kind: str, keys: Sequence[str]) -> None: ...
+
+    def search(self, kind: str, where: SearchFilter, parts: Sequence[tuple[str, float]], limit: int) -> list[WordHit]:
+        """Up to `limit` chunks inside `where`, best first by words (the stems' own best among them).
+
+        parts: (text, weight) of the question and of earlier turns.
+        """
+
+    def scores(self, kind: str, where: SearchFilter, parts: Sequence[tuple[str, float]], keys: Sequence[str]) -> dict[str, WordHit]:
+        """The same scores for chunks that another index found."""
+
+    def idf(self, kind: str, tenants: Sequence[str], words: Iterable[str]) -> Mapping[str, float]:
+        """Inverse document frequency of folded words among these tenants' chunks (BM25's, never below 0)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a model says next; either part may be empty."""
+
+    text: str = ""
+    thinking: str = ""
+
+
+class ChatModel(Protocol):
+    name: str
+    context_tokens: int
+
+    def stream(self, messages: Sequence[BaseMessage]) -> AsyncIterator[Delta]:
+        """The answer as it is written. Closing the iterator closes the upstream request.
+
+        Raises ModelUnavailable before anything was said when the server is away, ModelFailed when it breaks off or says nothing.
+        """

@@ -1,0 +1,78 @@
+"""Every failure that a person can meet. The text of an error is shown to people as it is: what happened, which value, what to do."""
+
+
+class MaiSaleError(Exception):
+    """A failure with words for the person who meets it."""
+
+    status = 500  # the HTTP status that tells the same to a program
+
+
+class BadInput(MaiSaleError):
+    """What was sent cannot be taken as it is."""
+
+    status = 422
+
+
+class NotSignedIn(MaiSaleError):
+    """No valid key or session came with the request."""
+
+    status = 401
+
+
+class NotAllowed(MaiSaleError):
+    """The key is valid and may not do this."""
+
+    status = 403
+
+
+class NotFound(MaiSaleError):
+    """Nothing with this id exists for this person. Another person's things look the same as missing ones."""
+
+    status = 404
+
+
+class Busy(MaiSaleError):
+    """Too much is waiting in this conversation already; nothing was stored."""
+
+    status = 409
+
+
+class Overloaded(MaiSaleError):
+    """It cannot be served in time; nothing was stored."""
+
+    status = 503
+
+
+class Unreadable(MaiSaleError):
+    """A file whose text cannot be had. Permanent: trying again changes nothing."""
+
+    status = 422
+
+
+class Misconfigured(MaiSaleError):
+    """A setting, a folder or a second process keeps the program from starting."""
+
+
+class StorageFailed(MaiSaleError):
+    """The database refused a write (disk full, folder not writable); nothing of it was stored."""
+
+    status = 507
+
+
+class ModelUnavailable(MaiSaleError):
+    """The model server is away: no connection, 503, model missing. Passing: no attempt counts."""
+
+    status = 503
+
+
+class ModelFailed(MaiSaleError):
+    """The model server answered, and the answer is wrong or is an error."""
+
+    status = 502
+    positions: tuple[int, ...] = ()  # of the texts that no vector could be had for, when known
+
+
+class IndexUnavailable(MaiSaleError):
+    """The vector index cannot be reached in time, or is not open."""
+
+    status = 503

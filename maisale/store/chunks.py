@@ -1,0 +1,118 @@
+"""Chunks and their embeddings. SQL is the truth: every index is built from these rows, and every hit is looked up here again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from maisale.contracts import Database, Transaction
+from maisale.records import Chunk, Scope, SearchFilter, VectorRow
+
+_CHUNK = "key, tenant_id, collection_id, title, text, position, tokens, dated_at, document_id, message_id, conversation_id, heading, place"
+_OF_SUBJECT = "key >= :first AND key < :behind"  # a range, which the primary key serves; LIKE would scan
+
+
+def chunks(db: Database, where: SearchFilter, keys: Sequence[str]) -> dict[str, Chunk]:
+    """Those of `keys` that exist inside `where`. An index is not trusted with tenancy: its hits pass through here."""
+    sql = f"""SELECT {_CHUNK} FROM chunks WHERE key IN :keys
+              AND tenant_id IN :tenants AND collection_id IN :collections"""
+    rows = db.rows(sql, keys=list(keys), tenants=where.tenants, collections=where.collections)
+    found = (Chunk(**row) for row in rows)
+    return {chunk.key: chunk for chunk in found if not where.documents or chunk.document_id in where.documents}
+
+
+def conversation_chunks(db: Database, scope: Scope, conversation_id: str) -> list[Chunk]:
+    """All chunks of one conversation's messages and files."""
+    sql = f"SELECT {_CHUNK} FROM chunks WHERE collection_id = :id AND tenant_id = :tenant AND owner_id = :user ORDER BY dated_at, position"
+    return [Chunk(**row) for row in db.rows(sql, id=conversation_id, tenant=scope.tenant_id, user=scope.user_id)]
+
+
+def chunks_of(source: Database | Transaction, subject_id: str) -> list[Chunk]:
+    """The chunks of a document or a message, in order."""
+    sql = f"SELECT {_CHUNK} FROM chunks WHERE document_id = :id UNION ALL SELECT {_CHUNK} FROM chunks WHERE message_id = :id ORDER BY position"
+    return [Chunk(**row) for row in source.rows(sql, id=subject_id)]
+
+
+def insert_chunks(tx: Transaction, owner_id: str, made: Sequence[Chunk]) -> None:
+    for chunk in made:
+        tx.insert(
+            "chunks",
+            owner_id=owner_id,
+            key=chunk.key,
+            tenant_id=chunk.tenant_id,
+            collection_id=chunk.collection_id,
+            document_id=chunk.document_id,
+            message_id=chunk.message_id,
+            conversation_id=chunk.conversation_id,
+            position=chunk.position,
+            title=chunk.title,
+            heading=chunk.heading,
+            place=chunk.place,
+            text=chunk.text,
+            tokens=chunk.tokens,
+            dated_at=chunk.dated_at,
+        )
+
+
+def delete_chunks(tx: Transaction, keys: Sequence[str]) -> None:
+    """Chunks and embeddings; the words are the lexical index's to remove in the same transaction."""
+    for table in ("chunks", "vectors"):
+        tx.execute(f"DELETE FROM {table} WHERE key IN :keys", keys=list(keys))
+
+
+def missing_vectors(db: Database, subject_id: str, embedder: str) -> list[Chunk]:
+    """The chunks of a document or a message that this embedder has not embedded yet."""
+    sql = f"SELECT key FROM vectors WHERE embedder = :embedder AND {_OF_SUBJECT}"
+    done = {row["key"] for row in db.rows(sql, embedder=embedder, **_keys_of(subject_id))}
+    return [chunk for chunk in chunks_of(db, subject_id) if chunk.key not in done]
+
+
+def save_vectors(tx: Transaction, embedder: str, made: Sequence[tuple[Chunk, np.ndarray]]) -> None:
+    """vector: float32, shape (dimensions,), unit length. A chunk that was deleted meanwhile is passed over."""
+    for chunk, vector in made:
+        tx.execute(
+            """INSERT INTO vectors (key, embedder, tenant_id, kind, collection_id, document_id, vector, changed_at)
+               SELECT key, :embedder, tenant_id, :kind, collection_id, coalesce(document_id, ''), :vector, :now FROM chunks WHERE key = :key AND text = :text
+               ON CONFLICT (embedder, key) DO UPDATE SET vector = excluded.vector, indexed = 0, changed_at = excluded.changed_at""",
+            now=time.time(),
+            key=chunk.key,
+            text=chunk.text,
+            embedder=embedder,
+            kind=kind_of(chunk),
+            vector=np.ascontiguousarray(vector, dtype=np.float32).tobytes(),
+        )
+
+
+def unindexed_vectors(db: Database, embedder: str, subject_id: str) -> list[tuple[str, str, VectorRow]]:
+    """(tenant_id, kind, row) of each vector of this subject that the vector index does not hold yet."""
+    return _vector_rows(db, f"embedder = :embedder AND indexed = 0 AND {_OF_SUBJECT}", embedder=embedder, **_keys_of(subject_id))
+
+
+def all_vectors(db: Database, embedder: str, tenant_id: str, kind: str, after: str = "", limit: int = 500) -> list[VectorRow]:
+    """A page of vectors in the order of their keys, from behind `after`: what a rebuild reads."""
+    condition = "embedder = :embedder AND tenant_id = :tenant AND kind = :kind AND key > :after ORDER BY key LIMIT :limit"
+    return [row for _, _, row in _vector_rows(db, condition, embedder=embedder, tenant=tenant_id, kind=kind, after=after, limit=limit)]
+
+
+def mark_indexed(tx: Transaction, embedder: str, keys: Sequence[str]) -> None:
+    sql = "UPDATE vectors SET indexed = 1 WHERE embedder = :embedder AND key IN :keys"
+    tx.execute(sql, embedder=embedder, keys=list(keys))
+
+
+def _keys_of(subject_id: str) -> dict[str, str]:
+    return {"first": subject_id + "#", "behind": subject_id + "$"}  # "$" follows "#" in ASCII
+
+
+def kind_of(chunk: Chunk) -> str:
+    return "messages" if chunk.message_id else "documents"
+
+
+def _vector_rows(db: Database, condition: str, **values: Any) -> list[tuple[str, str, VectorRow]]:
+    rows = db.rows(f"SELECT key, tenant_id, kind, collection_id, document_id, vector FROM vectors WHERE {condition}", **values)
+    return [
+        (row["tenant_id"], row["kind"], VectorRow(row["key"], row["collection_id"], row["document_id"], np.frombuffer(row["vector"], np.float32)))
+        for row in rows
+    ]

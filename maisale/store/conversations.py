@@ -1,0 +1,205 @@
+"""Conversations, messages and replies. Every function takes the scope and sees nothing outside of it.
+
+A reply is the assistant's message plus how it came about (`replies`); both rows exist from the moment a question is accepted.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from dataclasses import asdict
+from typing import Any
+
+from maisale.contracts import Database, Transaction
+from maisale.errors import Busy, NotFound
+from maisale.records import Ack, Candidate, Chunk, Citation, Conversation, Message, Reply, Scope, Trace
+from maisale.store import jobs
+from maisale.text import estimate_tokens
+
+WAITING_QUESTIONS = 3  # that may wait behind the running reply of a conversation
+LEASE_S = 30.0  # a reply whose lease has passed has no process behind it any more
+UNTITLED = ""
+
+_OWN = "tenant_id = :tenant AND user_id = :user"
+_CONVERSATION = "id, title, created_at, updated_at"
+_REPLY = "r.id, r.question_id, r.conversation_id, r.state, m.text, r.step, r.thinking, r.model, r.cause, r.citations, r.trace"
+
+
+def new_conversation(tx: Transaction, scope: Scope, title: str = UNTITLED) -> Conversation:
+    now = time.time()
+    made = Conversation(str(uuid.uuid4()), title, now, now)
+    tx.insert(
+        "conversations",
+        id=made.id,
+        tenant_id=scope.tenant_id,
+        user_id=scope.user_id,
+        title=title,
+        named=int(bool(title)),
+        created_at=now,
+        updated_at=now,
+    )
+    return made
+
+
+def list_conversations(db: Database, scope: Scope, limit: int = 200) -> list[Conversation]:
+    """The newest first."""
+    sql = f"SELECT {_CONVERSATION} FROM conversations WHERE {_OWN} ORDER BY updated_at DESC, id LIMIT :limit"
+    return [Conversation(**row) for row in db.rows(sql, limit=limit, **_who(scope))]
+
+
+def get_conversation(source: Database | Transaction, scope: Scope, conversation_id: str) -> Conversation:
+    rows = source.rows(f"SELECT {_CONVERSATION} FROM conversations WHERE id = :id AND {_OWN}", id=conversation_id, **_who(scope))
+    if not rows:
+        raise NotFound("There is no such conversation. It may have been deleted.")
+    return Conversation(**rows[0])
+
+
+def rename_conversation(tx: Transaction, scope: Scope, conversation_id: str, title: str) -> None:
+    sql = f"UPDATE conversations SET title = :title, named = 1 WHERE id = :id AND {_OWN}"
+    if not tx.execute(sql, title=title, id=conversation_id, **_who(scope)):
+        raise NotFound("There is no such conversation. It may have been deleted.")
+
+
+def delete_conversation(tx: Transaction, scope: Scope, conversation_id: str) -> None:
+    """Removes the rows. The words and vectors of its messages and files are the caller's to remove in the same transaction."""
+    if not tx.execute(f"DELETE FROM conversations WHERE id = :id AND {_OWN}", id=conversation_id, **_who(scope)):
+        raise NotFound("There is no such conversation. It may have been deleted.")
+
+
+def messages(db: Database, scope: Scope, conversation_id: str, limit: int = 1000) -> list[Message]:
+    """The last `limit` messages, oldest first; an assistant's message carries its reply."""
+    get_conversation(db, scope, conversation_id)
+    sql = """SELECT * FROM (SELECT id, conversation_id, sender, text, tokens_estimate, metadata, created_at, turn FROM messages
+             WHERE conversation_id = :id ORDER BY turn DESC LIMIT :limit) AS last ORDER BY turn"""
+    replies = {reply.id: reply for reply in _replies(db, "r.conversation_id = :id", id=conversation_id)}
+    return [_message(row, replies.get(row["id"])) for row in db.rows(sql, id=conversation_id, limit=limit)]
+
+
+def get_message(db: Database, scope: Scope, message_id: str) -> Message:
+    sql = f"SELECT id, conversation_id, sender, text, tokens_estimate, metadata, created_at, turn FROM messages WHERE id = :id AND {_OWN}"
+    rows = db.rows(sql, id=message_id, **_who(scope))
+    if not rows:
+        raise NotFound("There is no such message. It may have been deleted.")
+    return _message(rows[0], None)
+
+
+def accept_question(tx: Transaction, scope: Scope, conversation_id: str | None, text: str, title: str, choice: dict[str, Any]) -> tuple[Ack, str]:
+    """The question, its embedding job and an empty reply, all or nothing. Returns them and the job's id.
+
+    conversation_id None makes a conversation. title: for one that has none. choice: where to search, kept with the question.
+    Raises NotFound; Busy when too many questions wait already.
+    """
+    conversation = get_conversation(tx, scope, conversation_id) if conversation_id else new_conversation(tx, scope)
+    open_replies = tx.rows("SELECT count(*) AS n FROM replies WHERE conversation_id = :id AND state IN ('waiting', 'running')", id=conversation.id)
+    if open_replies[0]["n"] > WAITING_QUESTIONS:
+        raise Busy(f"{WAITING_QUESTIONS} questions wait in this conversation already. Wait for an answer, or stop it, then ask again.")
+    now = time.time()
+    tx.execute(
+        "UPDATE conversations SET updated_at = :now, title = CASE WHEN title = '' THEN :title ELSE title END WHERE id = :id",
+        now=now,
+        title=title,
+        id=conversation.id,
+    )
+    question_id, reply_id = str(uuid.uuid4()), str(uuid.uuid4())
+    _insert_message(tx, scope, question_id, conversation.id, "user", text, now, choice)
+    _insert_message(tx, scope, reply_id, conversation.id, "assistant", "", now, {})
+    tx.insert(
+        "replies",
+        id=reply_id,
+        question_id=question_id,
+        conversation_id=conversation.id,
+        tenant_id=scope.tenant_id,
+        user_id=scope.user_id,
+        state="waiting",
+        lease_until=now + LEASE_S,
+    )
+    job_id = jobs.add(tx, scope.tenant_id, "embed_message", question_id, "people")
+    return Ack(conversation.id, question_id, reply_id), job_id
+
+
+def get_reply(db: Database, scope: Scope, reply_id: str) -> Reply:
+    found = _replies(db, "r.id = :id AND r.tenant_id = :tenant AND r.user_id = :user", id=reply_id, **_who(scope))
+    if not found:
+        raise NotFound("There is no such reply. Its conversation may have been deleted.")
+    return found[0]
+
+
+def save_reply(tx: Transaction, scope: Scope, reply: Reply) -> str | None:
+    """Stores what the reply is now. When it has ended with a text, its embedding job is added; returns that job's id."""
+    tx.execute(
+        "UPDATE messages SET text = :text, tokens_estimate = :tokens WHERE id = :id",
+        text=reply.text,
+        tokens=estimate_tokens(reply.text),
+        id=reply.id,
+    )
+    tx.execute(
+        """UPDATE replies SET state = :state, step = :step, thinking = :thinking, model = :model, cause = :cause,
+           citations = :citations, trace = :trace, lease_until = :lease WHERE id = :id""",
+        id=reply.id,
+        state=reply.state,
+        step=reply.step,
+        thinking=reply.thinking,
+        model=reply.model,
+        cause=reply.cause,
+        citations=json.dumps([asdict(citation) for citation in reply.citations], ensure_ascii=False),
+        trace=json.dumps(asdict(reply.trace), ensure_ascii=False) if reply.trace else "",
+        lease=time.time() + LEASE_S,
+    )
+    if reply.ended and reply.text:
+        return jobs.add(tx, scope.tenant_id, "embed_message", reply.id, "bulk")
+    return None
+
+
+def unfinished_replies(db: Database) -> list[tuple[Scope, Reply]]:
+    """Replies without an end, oldest first, of everybody: what a start has to close or resume."""
+    rows = db.rows("SELECT id, tenant_id, user_id FROM replies WHERE state IN ('waiting', 'running')")
+    owners = {row["id"]: Scope(row["tenant_id"], row["user_id"]) for row in rows}
+    found = _replies(db, "r.state IN ('waiting', 'running')")
+    return [(owners[reply.id], reply) for reply in found if reply.id in owners]
+
+
+def _insert_message(tx: Transaction, scope: Scope, message_id: str, conversation_id: str, sender: str, text: str, now: float, metadata: dict) -> None:
+    tx.execute(
+        """INSERT INTO messages (id, conversation_id, sender, text, tokens_estimate, metadata, tenant_id, user_id, turn, created_at)
+           SELECT :id, :conversation, :sender, :text, :tokens, :metadata, :tenant, :user, coalesce(max(turn), 0) + 1, :now
+           FROM messages WHERE conversation_id = :conversation""",
+        id=message_id,
+        conversation=conversation_id,
+        sender=sender,
+        text=text,
+        tokens=estimate_tokens(text),
+        metadata=json.dumps(metadata),
+        now=now,
+        **_who(scope),
+    )
+
+
+def _replies(db: Database, condition: str, **values: Any) -> list[Reply]:
+    sql = f"SELECT {_REPLY} FROM replies AS r JOIN messages AS m ON m.id = r.id WHERE {condition} ORDER BY m.created_at, m.turn"
+    return [_reply(row) for row in db.rows(sql, **values)]
+
+
+def _reply(row: dict[str, Any]) -> Reply:
+    citations = tuple(_citation(one) for one in json.loads(row.pop("citations")))
+    trace = row.pop("trace")
+    return Reply(**row, citations=citations, trace=_trace(json.loads(trace)) if trace else None)
+
+
+def _citation(data: dict[str, Any]) -> Citation:
+    return Citation(**{**data, "highlights": tuple(data["highlights"]), "unsupported": tuple(data["unsupported"])})
+
+
+def _trace(data: dict[str, Any]) -> Trace:
+    candidates = tuple(Candidate(**{**one, "chunk": Chunk(**one["chunk"])}) for one in data["candidates"])
+    lists = {name: tuple(data[name]) for name in ("closest", "notes", "searched")}
+    return Trace(**{**data, **lists, "candidates": candidates})
+
+
+def _message(row: dict[str, Any], reply: Reply | None) -> Message:
+    row.pop("turn")
+    return Message(**{**row, "metadata": json.loads(row["metadata"])}, reply=reply)
+
+
+def _who(scope: Scope) -> dict[str, str]:
+    return {"tenant": scope.tenant_id, "user": scope.user_id}

@@ -1,0 +1,145 @@
+"""Collections and documents: who may read which, and where each document stands. The passages are in chunks.py.
+
+A conversation's files and messages stand in the collection that bears the conversation's id.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from maisale.contracts import Database, Transaction
+from maisale.errors import NotFound
+from maisale.records import PUBLIC_TENANT, Collection, Document, Scope, SearchFilter
+from maisale.store.conversations import get_conversation
+
+HELP = "Mai-Sale help"  # searched while nothing else is indexed, afterwards only when chosen
+
+_READABLE = "((c.tenant_id = :tenant AND (c.owner_id = :user OR c.visibility = 'tenant')) OR c.visibility = 'public')"
+_DOCUMENT = """d.id, d.collection_id, coalesce(c.name, '') AS collection, d.title, d.source, d.media_type, d.size, d.received_at, d.modified_at,
+               d.stage, d.chunks, d.cause, d.conversation_id,
+               (SELECT count(DISTINCT v.key) FROM vectors AS v WHERE v.document_id = d.id AND v.indexed = 1) AS embedded,
+               (SELECT coalesce(max(j.attempts), 0) FROM jobs AS j WHERE j.subject_id = d.id) AS attempts"""
+_DOCUMENTS = "documents AS d LEFT JOIN collections AS c ON c.id = d.collection_id"
+# A conversation's file belongs to the person whose conversation it is; every other document to whoever may read its collection.
+_MAY_READ = f"((d.conversation_id IS NOT NULL AND d.tenant_id = :tenant AND d.owner_id = :user) OR (d.conversation_id IS NULL AND {_READABLE}))"
+
+
+def collection_named(tx: Transaction, scope: Scope, name: str, visibility: str = "tenant") -> str:
+    """The id of the collection that `scope` may write to under this name; made when it is missing."""
+    tenant_id = PUBLIC_TENANT if visibility == "public" else scope.tenant_id
+    sql = "SELECT id FROM collections WHERE tenant_id = :tenant AND name = :name AND (visibility <> 'private' OR owner_id = :user) ORDER BY created_at"
+    found = tx.rows(sql, tenant=tenant_id, name=name, user=scope.user_id)
+    if found:
+        return found[0]["id"]
+    made = str(uuid.uuid4())
+    tx.insert("collections", id=made, tenant_id=tenant_id, owner_id=scope.user_id, name=name, visibility=visibility, created_at=time.time())
+    return made
+
+
+def list_collections(db: Database, scope: Scope) -> list[Collection]:
+    """The collections that `scope` may read, by name."""
+    sql = f"""SELECT c.id, c.tenant_id, c.owner_id, c.name, c.visibility,
+              (SELECT count(*) FROM documents AS d WHERE d.collection_id = c.id) AS documents
+              FROM collections AS c WHERE {_READABLE} ORDER BY c.name"""
+    return [Collection(**row) for row in db.rows(sql, tenant=scope.tenant_id, user=scope.user_id)]
+
+
+def searchable(
+    db: Database, scope: Scope, conversation_id: str | None = None, names: Sequence[str] = (), documents: Sequence[str] = ()
+) -> tuple[SearchFilter, tuple[str, ...]]:
+    """Where a search of this person may look, and the names of the collections: the only maker of a SearchFilter.
+
+    names: only these collections; without any, all readable ones but the help, which answers only while nothing else is indexed.
+    Raises NotFound for a conversation, a collection or a document that this person cannot read.
+    """
+    readable = list_collections(db, scope)
+    if unknown := sorted(set(names) - {one.name for one in readable}):
+        raise NotFound(f"There is no collection named {unknown[0]!r} that you may read.")
+    chosen = [one for one in readable if one.name in names] if names else [one for one in readable if one.name != HELP and one.documents]
+    chosen = chosen or [one for one in readable if one.name == HELP]
+    for document_id in documents:
+        get_document(db, scope, document_id)
+    own = [get_conversation(db, scope, conversation_id).id] if conversation_id else []
+    tenants = (scope.tenant_id, PUBLIC_TENANT) if any(one.tenant_id == PUBLIC_TENANT for one in chosen) else (scope.tenant_id,)
+    where = SearchFilter(tenants, (*own, *(one.id for one in chosen)), tuple(documents))
+    return where, tuple(one.name for one in chosen)
+
+
+def receive_document(
+    tx: Transaction,
+    scope: Scope,
+    collection_id: str,
+    *,
+    document_id: str,
+    title: str,
+    source: str,
+    media_type: str,
+    size: int,
+    content_hash: str,
+    modified_at: float | None = None,
+    conversation_id: str | None = None,
+) -> None:
+    """One row at the stage `received`. collection_id: from collection_named, or the conversation's own id."""
+    collection = tx.rows("SELECT tenant_id FROM collections WHERE id = :id", id=collection_id)
+    tx.insert(
+        "documents",
+        id=document_id,
+        tenant_id=collection[0]["tenant_id"] if collection else scope.tenant_id,
+        owner_id=scope.user_id,
+        collection_id=collection_id,
+        conversation_id=conversation_id,
+        title=title,
+        source=source,
+        media_type=media_type,
+        size=size,
+        content_hash=content_hash,
+        received_at=time.time(),
+        modified_at=modified_at,
+        stage="received",
+    )
+
+
+def list_documents(db: Database, scope: Scope, conversation_id: str | None = None) -> list[Document]:
+    """The newest first: of the readable collections or, given one, of that conversation."""
+    who = {"tenant": scope.tenant_id, "user": scope.user_id}
+    if conversation_id:
+        get_conversation(db, scope, conversation_id)
+        condition, values = "d.conversation_id = :conversation", {"conversation": conversation_id}
+    else:
+        condition, values = "d.conversation_id IS NULL", {}
+    sql = f"SELECT {_DOCUMENT} FROM {_DOCUMENTS} WHERE {condition} AND {_MAY_READ} ORDER BY d.received_at DESC, d.source"
+    return [Document(**row) for row in db.rows(sql, **values, **who)]
+
+
+def get_document(source: Database | Transaction, scope: Scope, document_id: str) -> Document:
+    sql = f"SELECT {_DOCUMENT} FROM {_DOCUMENTS} WHERE d.id = :id AND {_MAY_READ}"
+    rows = source.rows(sql, id=document_id, tenant=scope.tenant_id, user=scope.user_id)
+    if not rows:
+        raise NotFound("There is no such document. It may have been deleted.")
+    return Document(**rows[0])
+
+
+def documents_of_collection(db: Database, collection_id: str) -> list[dict[str, Any]]:
+    """id, source, content_hash, size, modified_at and stage of each: what a sync compares."""
+    sql = "SELECT id, source, content_hash, size, modified_at, stage FROM documents WHERE collection_id = :id ORDER BY source"
+    return db.rows(sql, id=collection_id)
+
+
+def document_row(source: Database | Transaction, document_id: str) -> dict[str, Any] | None:
+    """The whole row for the worker, which acts for everybody; None when it was deleted meanwhile."""
+    rows = source.rows("SELECT * FROM documents WHERE id = :id", id=document_id)
+    return rows[0] if rows else None
+
+
+def set_stage(tx: Transaction, document_id: str, stage: str, *, cause: str = "", chunks: int | None = None) -> None:
+    """chunks: how many passages it has now, when that changed."""
+    sql = "UPDATE documents SET stage = :stage, cause = :cause, chunks = coalesce(:chunks, chunks) WHERE id = :id"
+    tx.execute(sql, stage=stage, cause=cause, chunks=chunks, id=document_id)
+
+
+def stage_counts(db: Database) -> dict[str, int]:
+    """How many documents stand at each stage, over everybody: for progress and the doctor."""
+    return {row["stage"]: row["n"] for row in db.rows("SELECT stage, count(*) AS n FROM documents GROUP BY stage")}

@@ -1,0 +1,163 @@
+"""The memory of background work: what is to be done, who has it, how often it was tried. Huey only rings the bell.
+
+A job is claimed with a lease. Its end, a wrong answer (an attempt), a service that is away (none) and a process that died over it (a crash) are
+told apart, so that neither a pause of the model server nor an unlucky kill uses up the attempts of good work. What a job does is library/indexing.py's.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from maisale.contracts import Database, Transaction
+from maisale.records import Job
+
+LANES = ("people", "bulk")  # in the order of who goes first
+ATTEMPTS = 3  # wrong answers until a job is dead
+CRASHES = 6  # processes that may die over a job until it is dead; the others that ran beside it go on later, apart from it
+LEASE_S = 600.0  # longer than the slowest call; a new worker takes over at once all the same
+FIRST_BACKOFF_S = 4.0  # doubled with each attempt
+LONGEST_BACKOFF_S = 300.0
+AWAY_S = 5.0  # until a job whose service is away is tried again
+
+_JOB = "id, kind, subject_id, lane, state, attempts, cause, tenant_id, payload"
+_DUE = "((state = 'pending' AND next_at <= :now) OR (state = 'running' AND lease_until < :now))"
+
+
+def add(tx: Transaction, tenant_id: str, kind: str, subject_id: str, lane: str = "people", payload: Any = None) -> str:
+    """A pending job in the caller's transaction: it exists exactly when the thing it is for does. Returns its id."""
+    job_id, now = str(uuid.uuid4()), time.time()
+    tx.insert(
+        "jobs",
+        id=job_id,
+        kind=kind,
+        subject_id=subject_id,
+        tenant_id=tenant_id,
+        lane=lane,
+        state="pending",
+        next_at=now,
+        created_at=now,
+        payload="" if payload is None else json.dumps(payload),
+    )
+    return job_id
+
+
+def due(db: Database, limit: int, lanes: Sequence[str] = LANES) -> list[str]:
+    """Ids of jobs that may be claimed now: people's before bulk, the longest waiting first."""
+    found: list[str] = []
+    sql = f"SELECT id FROM jobs WHERE state IN ('pending', 'running') AND lane = :lane AND {_DUE} ORDER BY next_at LIMIT :limit"
+    for lane in lanes:
+        if len(found) < limit:
+            found += [row["id"] for row in db.rows(sql, lane=lane, now=time.time(), limit=limit - len(found))]
+    return found
+
+
+def claim(db: Database, job_id: str, lanes: Sequence[str] = LANES, lease_s: float = LEASE_S) -> Job | None:
+    """The job, running and ours for `lease_s`; None when another has it, it ended, it is not due yet or it stands in another lane.
+
+    A job found running past its lease lost its process: that is a crash and no attempt.
+    """
+    now = time.time()
+    sql = f"SELECT 1 FROM jobs WHERE id = :id AND lane IN :lanes AND {_DUE}"
+    if not db.rows(sql, id=job_id, lanes=list(lanes), now=now):
+        return None  # most rings are late; they need no write
+
+    def take(tx: Transaction) -> list[dict[str, Any]]:
+        return tx.rows(
+            f"""UPDATE jobs SET attempts = attempts + CASE WHEN state = 'running' THEN 0 ELSE 1 END,
+                crashes = crashes + CASE WHEN state = 'running' THEN 1 ELSE 0 END, state = 'running', lease_until = :lease
+                WHERE id = :id AND {_DUE} RETURNING {_JOB}""",
+            id=job_id,
+            now=now,
+            lease=now + lease_s,
+        )
+
+    rows = db.write(take)
+    return _job(rows[0]) if rows else None
+
+
+def renew(tx: Transaction, job: Job, lease_s: float = LEASE_S) -> None:
+    """Between the steps of long work: it is still alive."""
+    tx.execute("UPDATE jobs SET lease_until = :lease WHERE id = :id AND state = 'running'", lease=time.time() + lease_s, id=job.id)
+
+
+def finish(tx: Transaction, job: Job) -> None:
+    tx.execute("UPDATE jobs SET state = 'done', cause = '', ended_at = :now WHERE id = :id AND state = 'running'", now=time.time(), id=job.id)
+
+
+def fail(tx: Transaction, job: Job, cause: str) -> bool:
+    """After a wrong answer: the job waits longer each time, and is dead after the last attempt. Returns whether it is dead."""
+    dead = job.attempts >= ATTEMPTS
+    tx.execute(
+        "UPDATE jobs SET state = :state, cause = :cause, next_at = :next, ended_at = :ended WHERE id = :id AND state = 'running'",
+        id=job.id,
+        state="dead" if dead else "pending",
+        cause=cause,
+        next=time.time() + backoff_s(job.attempts),
+        ended=time.time() if dead else None,
+    )
+    return dead
+
+
+def put_back(tx: Transaction, job: Job, cause: str, wait_s: float = AWAY_S) -> None:
+    """A service is away: the attempt does not count, and the job is tried again a little later."""
+    tx.execute(
+        "UPDATE jobs SET state = 'pending', attempts = attempts - 1, cause = :cause, next_at = :next WHERE id = :id AND state = 'running'",
+        id=job.id,
+        cause=cause,
+        next=time.time() + wait_s * random.uniform(1, 1.5),
+    )
+
+
+def backoff_s(attempts: int) -> float:
+    """Seconds until the next try; with jitter, so that jobs that failed together do not come back together."""
+    return min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (attempts - 1)) * random.uniform(0.75, 1.25)
+
+
+def take_over(tx: Transaction) -> int:
+    """For a worker that has just become the only one: what an earlier one left running may be claimed. Returns how many.
+
+    Jobs that crashed before come back one after the other, so that the one that kills the process is found alone.
+    """
+    left = tx.rows("SELECT id, crashes FROM jobs WHERE state = 'running'")
+    for row in left:
+        wait_s = row["crashes"] * random.uniform(0, 4)
+        tx.execute("UPDATE jobs SET lease_until = :until WHERE id = :id", until=time.time() + wait_s - 0.001, id=row["id"])
+    return len(left)
+
+
+def bury(tx: Transaction) -> list[Job]:
+    """The jobs over which processes died too often, now dead. The caller tells their subjects in the same transaction."""
+    rows = tx.rows(
+        f"""UPDATE jobs SET state = 'dead', ended_at = :now, cause = :cause
+            WHERE state = 'running' AND lease_until < :now AND crashes >= :most RETURNING {_JOB}""",
+        now=time.time(),
+        most=CRASHES - 1,
+        cause=f"The worker ended {CRASHES} times while it was doing this.",
+    )
+    return [_job(row) for row in rows]
+
+
+def dead(db: Database, limit: int = 100) -> list[Job]:
+    """The dead letters, the latest first; each names its cause."""
+    return [_job(row) for row in db.rows(f"SELECT {_JOB} FROM jobs WHERE state = 'dead' ORDER BY ended_at DESC LIMIT :limit", limit=limit)]
+
+
+def revive(tx: Transaction, job_id: str) -> bool:
+    """A dead letter is tried again from the beginning. Returns whether there was one."""
+    sql = "UPDATE jobs SET state = 'pending', attempts = 0, crashes = 0, cause = '', next_at = :now, ended_at = NULL WHERE id = :id AND state = 'dead'"
+    return bool(tx.execute(sql, now=time.time(), id=job_id))
+
+
+def counts(db: Database) -> dict[str, int]:
+    """How many jobs are pending, running, done and dead."""
+    found = {row["state"]: row["n"] for row in db.rows("SELECT state, count(*) AS n FROM jobs GROUP BY state")}
+    return {state: found.get(state, 0) for state in ("pending", "running", "done", "dead")}
+
+
+def _job(row: dict[str, Any]) -> Job:
+    return Job(**{**row, "payload": json.loads(row["payload"]) if row["payload"] else None})

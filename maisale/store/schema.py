@@ -1,0 +1,74 @@
+"""The tables, as numbered migrations in SQL that SQLite and Postgres both take. Word-search tables belong to the lexical back end.
+
+Times are seconds since 1970 (UTC); ids are UUIDs as text; JSON is text. A migration is never edited after a release: add one.
+"""
+
+MIGRATIONS: list[tuple[str, list[str]]] = [
+    (
+        "001_first",
+        [
+            "CREATE TABLE tenants (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_at DOUBLE PRECISION NOT NULL)",
+            """CREATE TABLE users (
+                id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL REFERENCES tenants(id), name TEXT NOT NULL, role TEXT NOT NULL,
+                language TEXT NOT NULL DEFAULT 'en', created_at DOUBLE PRECISION NOT NULL, UNIQUE (tenant_id, name))""",
+            """CREATE TABLE keys (
+                id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL, user_id TEXT NOT NULL REFERENCES users(id), name TEXT NOT NULL,
+                secret_hash TEXT NOT NULL, permissions TEXT NOT NULL, created_at DOUBLE PRECISION NOT NULL,
+                expires_at DOUBLE PRECISION, revoked_at DOUBLE PRECISION, last_used_at DOUBLE PRECISION)""",
+            "CREATE INDEX keys_user ON keys(user_id)",
+            """CREATE TABLE sessions (
+                id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL, user_id TEXT NOT NULL REFERENCES users(id), key_id TEXT NOT NULL,
+                created_at DOUBLE PRECISION NOT NULL, expires_at DOUBLE PRECISION NOT NULL)""",
+            """CREATE TABLE links (
+                id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL, user_id TEXT NOT NULL REFERENCES users(id), kind TEXT NOT NULL,
+                created_at DOUBLE PRECISION NOT NULL, expires_at DOUBLE PRECISION NOT NULL, used_at DOUBLE PRECISION)""",
+            """CREATE TABLE conversations (
+                id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL, user_id TEXT NOT NULL, title TEXT NOT NULL, named INTEGER NOT NULL DEFAULT 0,
+                created_at DOUBLE PRECISION NOT NULL, updated_at DOUBLE PRECISION NOT NULL)""",
+            "CREATE INDEX conversations_user ON conversations(tenant_id, user_id, updated_at)",
+            """CREATE TABLE messages (
+                id TEXT PRIMARY KEY, conversation_id TEXT NOT NULL REFERENCES conversations(id) ON DELETE CASCADE,
+                sender TEXT NOT NULL, text TEXT NOT NULL, tokens_estimate INTEGER NOT NULL, metadata TEXT NOT NULL,
+                tenant_id TEXT NOT NULL, user_id TEXT NOT NULL, turn INTEGER NOT NULL, created_at DOUBLE PRECISION NOT NULL)""",
+            "CREATE UNIQUE INDEX messages_conversation ON messages(conversation_id, turn)",
+            """CREATE TABLE replies (
+                id TEXT PRIMARY KEY REFERENCES messages(id) ON DELETE CASCADE, question_id TEXT NOT NULL,
+                conversation_id TEXT NOT NULL REFERENCES conversations(id) ON DELETE CASCADE, tenant_id TEXT NOT NULL, user_id TEXT NOT NULL,
+                state TEXT NOT NULL, step TEXT NOT NULL DEFAULT '', thinking TEXT NOT NULL DEFAULT '', model TEXT NOT NULL DEFAULT '',
+                cause TEXT NOT NULL DEFAULT '', citations TEXT NOT NULL DEFAULT '[]', trace TEXT NOT NULL DEFAULT '',
+                lease_until DOUBLE PRECISION NOT NULL)""",
+            "CREATE INDEX replies_open ON replies(conversation_id) WHERE state IN ('waiting', 'running')",
+            """CREATE TABLE collections (
+                id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL, owner_id TEXT NOT NULL, name TEXT NOT NULL, visibility TEXT NOT NULL,
+                created_at DOUBLE PRECISION NOT NULL, UNIQUE (tenant_id, owner_id, name))""",
+            """CREATE TABLE documents (
+                id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL, owner_id TEXT NOT NULL, collection_id TEXT NOT NULL,
+                conversation_id TEXT REFERENCES conversations(id) ON DELETE CASCADE, title TEXT NOT NULL, source TEXT NOT NULL,
+                media_type TEXT NOT NULL, size BIGINT NOT NULL, content_hash TEXT NOT NULL, received_at DOUBLE PRECISION NOT NULL,
+                modified_at DOUBLE PRECISION, stage TEXT NOT NULL, chunks INTEGER NOT NULL DEFAULT 0, cause TEXT NOT NULL DEFAULT '')""",
+            "CREATE INDEX documents_collection ON documents(collection_id, source)",
+            """CREATE TABLE chunks (
+                key TEXT PRIMARY KEY, tenant_id TEXT NOT NULL, owner_id TEXT NOT NULL, collection_id TEXT NOT NULL, document_id TEXT,
+                message_id TEXT, conversation_id TEXT, position INTEGER NOT NULL, title TEXT NOT NULL, heading TEXT NOT NULL, place TEXT NOT NULL,
+                text TEXT NOT NULL, tokens INTEGER NOT NULL, dated_at DOUBLE PRECISION NOT NULL)""",
+            "CREATE INDEX chunks_document ON chunks(document_id)",
+            "CREATE INDEX chunks_message ON chunks(message_id)",
+            "CREATE INDEX chunks_collection ON chunks(collection_id)",
+            # The embeddings themselves: the vector index is built from them and can be thrown away.
+            """CREATE TABLE vectors (
+                key TEXT NOT NULL, embedder TEXT NOT NULL, tenant_id TEXT NOT NULL, kind TEXT NOT NULL, collection_id TEXT NOT NULL,
+                document_id TEXT NOT NULL, vector BYTEA NOT NULL, indexed INTEGER NOT NULL DEFAULT 0, changed_at DOUBLE PRECISION NOT NULL,
+                PRIMARY KEY (embedder, key))""",
+            "CREATE INDEX vectors_collection ON vectors(embedder, kind, collection_id, changed_at)",
+            "CREATE INDEX vectors_waiting ON vectors(embedder) WHERE indexed = 0",
+            """CREATE TABLE jobs (
+                id TEXT PRIMARY KEY, kind TEXT NOT NULL, subject_id TEXT NOT NULL, tenant_id TEXT NOT NULL, lane TEXT NOT NULL, state TEXT NOT NULL,
+                attempts INTEGER NOT NULL DEFAULT 0, crashes INTEGER NOT NULL DEFAULT 0, lease_until DOUBLE PRECISION NOT NULL DEFAULT 0, next_at DOUBLE PRECISION NOT NULL,
+                payload TEXT NOT NULL DEFAULT '', cause TEXT NOT NULL DEFAULT '', created_at DOUBLE PRECISION NOT NULL, ended_at DOUBLE PRECISION)""",
+            "CREATE INDEX jobs_due ON jobs(state, lane, next_at)",
+            "CREATE INDEX jobs_subject ON jobs(subject_id)",
+            # One row a name: which embedder answers, what a restart must know.
+            "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL, changed_at DOUBLE PRECISION NOT NULL)",
+        ],
+    ),
+]
