@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
-from langchain_core.messages import BaseMessage
 
 from maisale.records import Chunk, Hit, SearchFilter, VectorRow, WordHit
+
+if TYPE_CHECKING:  # its import takes 2.4 s, which the worker and most commands do not need
+    from langchain_core.messages import BaseMessage
 
 T = TypeVar("T")
 
@@ -76,6 +78,34 @@ class VectorIndex(Protocol):
     def delete(self, tenant_id: str, embedder: str, kind: str, keys: Sequence[str]) -> None: ...
 
 
+class KeptIndex(VectorIndex, Protocol):
+    """A vector index with files of its own, as the one process that owns it sees it: it can fall behind SQL, and be compared with it."""
+
+    state: str  # why it does not answer, for people; empty when it does
+    broken: bool  # it answered with an error of its own: close it and open it again
+
+    def open(self) -> bool:
+        """Whether it had been closed properly; if not it was checked, and emptied when it was damaged."""
+
+    def ready(self) -> None:
+        """It holds what SQL holds: from now on it answers."""
+
+    def close(self) -> None: ...
+
+    def release(self) -> None:
+        """`close`, and another process may have it."""
+
+    def lost(self, tenant_id: str, embedder: str, kind: str, rows: Sequence[VectorRow]) -> list[str]:
+        """The keys of those `rows` that a search for their own vector does not find."""
+
+    def indexes(self) -> list[tuple[str, str, str]]:
+        """(tenant_id, embedder, kind) of each index that exists."""
+
+    def count(self, tenant_id: str, embedder: str, kind: str) -> int: ...
+
+    def keys(self, tenant_id: str, embedder: str, kind: str) -> set[str]: ...
+
+
 class LexicalIndex(Protocol):
     """Word search over folded text, one index per tenant and kind. Changed in the transaction that changes the chunks."""
 
@@ -107,8 +137,12 @@ class Delta:
 
 
 class ChatModel(Protocol):
+    """One answer of a model: an object for one stream."""
+
     name: str
     context_tokens: int
+    prompt_was_cut: bool  # known once the stream has ended
+    answer_was_cut: bool
 
     def stream(self, messages: Sequence[BaseMessage]) -> AsyncIterator[Delta]:
         """The answer as it is written. Closing the iterator closes the upstream request.

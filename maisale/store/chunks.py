@@ -75,7 +75,8 @@ def save_vectors(tx: Transaction, embedder: str, made: Sequence[tuple[Chunk, np.
     for chunk, vector in made:
         tx.execute(
             """INSERT INTO vectors (key, embedder, tenant_id, kind, collection_id, document_id, vector, changed_at)
-               SELECT key, :embedder, tenant_id, :kind, collection_id, coalesce(document_id, ''), :vector, :now FROM chunks WHERE key = :key AND text = :text
+               SELECT key, :embedder, tenant_id, :kind, collection_id, coalesce(document_id, ''), :vector, :now
+               FROM chunks WHERE key = :key AND text = :text
                ON CONFLICT (embedder, key) DO UPDATE SET vector = excluded.vector, indexed = 0, changed_at = excluded.changed_at""",
             now=time.time(),
             key=chunk.key,
@@ -97,9 +98,46 @@ def all_vectors(db: Database, embedder: str, tenant_id: str, kind: str, after: s
     return [row for _, _, row in _vector_rows(db, condition, embedder=embedder, tenant=tenant_id, kind=kind, after=after, limit=limit)]
 
 
-def mark_indexed(tx: Transaction, embedder: str, keys: Sequence[str]) -> None:
-    sql = "UPDATE vectors SET indexed = 1 WHERE embedder = :embedder AND key IN :keys"
-    tx.execute(sql, embedder=embedder, keys=list(keys))
+def mark_indexed(tx: Transaction, embedder: str, keys: Sequence[str], read_at: float) -> None:
+    """read_at: when the vectors were read; one that was made anew since then is not in the index yet."""
+    sql = "UPDATE vectors SET indexed = 1 WHERE embedder = :embedder AND key IN :keys AND changed_at <= :read_at"
+    tx.execute(sql, embedder=embedder, keys=list(keys), read_at=read_at)
+
+
+def vectors_of(db: Database, embedder: str, keys: Sequence[str]) -> list[VectorRow]:
+    """The vectors of those `keys` that have one."""
+    return [row for _, _, row in _vector_rows(db, "embedder = :embedder AND key IN :keys", embedder=embedder, keys=list(keys))]
+
+
+def vector_indexes(db: Database) -> list[tuple[str, str, str]]:
+    """(tenant_id, embedder, kind) of each index that SQL has vectors for."""
+    rows = db.rows("SELECT DISTINCT tenant_id, embedder, kind FROM vectors")
+    return [(row["tenant_id"], row["embedder"], row["kind"]) for row in rows]
+
+
+def vector_keys(db: Database, tenant_id: str, embedder: str, kind: str) -> set[str]:
+    """The keys of one index."""
+    sql = "SELECT key FROM vectors WHERE tenant_id = :tenant AND embedder = :embedder AND kind = :kind"
+    return {row["key"] for row in db.rows(sql, tenant=tenant_id, embedder=embedder, kind=kind)}
+
+
+def existing(db: Database, table: str, keys: Sequence[str]) -> set[str]:
+    """Those of `keys` that the table chunks or vectors has."""
+    if table not in ("chunks", "vectors"):
+        raise ValueError(f"there are no keys in {table}")
+    return {row["key"] for row in db.rows(f"SELECT DISTINCT key FROM {table} WHERE key IN :keys", keys=list(keys))}
+
+
+def subjects_without_vectors(db: Database, embedder: str, tried: str, limit: int) -> list[tuple[str, str, str]]:
+    """(tenant_id, kind, document or message id) of subjects with a chunk that `embedder` has not embedded.
+
+    tried: the payload of the jobs that did this already; their subjects are left out, for they hold what no embedder takes.
+    """
+    sql = """SELECT DISTINCT tenant_id, CASE WHEN message_id IS NULL THEN 'documents' ELSE 'messages' END AS kind,
+             coalesce(message_id, document_id) AS subject FROM chunks AS c WHERE NOT EXISTS (SELECT 1 FROM vectors AS v WHERE v.embedder = :embedder AND v.key = c.key)
+             AND NOT EXISTS (SELECT 1 FROM jobs AS j WHERE j.subject_id = coalesce(c.message_id, c.document_id) AND j.payload = :tried)
+             LIMIT :limit"""
+    return [(row["tenant_id"], row["kind"], row["subject"]) for row in db.rows(sql, embedder=embedder, tried=tried, limit=limit)]
 
 
 def _keys_of(subject_id: str) -> dict[str, str]:

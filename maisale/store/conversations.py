@@ -84,6 +84,14 @@ def get_message(db: Database, scope: Scope, message_id: str) -> Message:
     return _message(rows[0], None)
 
 
+def message_row(source: Database | Transaction, message_id: str) -> dict[str, Any] | None:
+    """text, owner, conversation and its title, for the worker, which acts for everybody; None when it was deleted meanwhile."""
+    sql = """SELECT m.id, m.text, m.tenant_id, m.user_id, m.conversation_id, m.created_at, c.title FROM messages AS m
+             JOIN conversations AS c ON c.id = m.conversation_id WHERE m.id = :id"""
+    rows = source.rows(sql, id=message_id)
+    return rows[0] if rows else None
+
+
 def accept_question(tx: Transaction, scope: Scope, conversation_id: str | None, text: str, title: str, choice: dict[str, Any]) -> tuple[Ack, str]:
     """The question, its embedding job and an empty reply, all or nothing. Returns them and the job's id.
 

@@ -123,8 +123,8 @@ def get_document(source: Database | Transaction, scope: Scope, document_id: str)
 
 
 def documents_of_collection(db: Database, collection_id: str) -> list[dict[str, Any]]:
-    """id, source, content_hash, size, modified_at and stage of each: what a sync compares."""
-    sql = "SELECT id, source, content_hash, size, modified_at, stage FROM documents WHERE collection_id = :id ORDER BY source"
+    """id, source, content_hash, size, modified_at, stage and cause of each: what a sync compares."""
+    sql = "SELECT id, source, content_hash, size, modified_at, stage, cause FROM documents WHERE collection_id = :id ORDER BY source"
     return db.rows(sql, id=collection_id)
 
 
@@ -132,6 +132,34 @@ def document_row(source: Database | Transaction, document_id: str) -> dict[str, 
     """The whole row for the worker, which acts for everybody; None when it was deleted meanwhile."""
     rows = source.rows("SELECT * FROM documents WHERE id = :id", id=document_id)
     return rows[0] if rows else None
+
+
+def documents_named(tx: Transaction, collection_id: str, source: str) -> list[dict[str, Any]]:
+    """id, content_hash, stage and owner_id of the documents that came from `source`, the newest first."""
+    sql = "SELECT id, content_hash, stage, owner_id FROM documents WHERE collection_id = :id AND source = :source ORDER BY received_at DESC"
+    return tx.rows(sql, id=collection_id, source=source)
+
+
+def renew_document(tx: Transaction, document_id: str, *, size: int, content_hash: str, modified_at: float | None) -> int:
+    """The same document with new contents, back at the stage `received`; 0 when it was deleted meanwhile."""
+    sql = """UPDATE documents SET size = :size, content_hash = :hash, modified_at = :modified, received_at = :now, stage = 'received', cause = ''
+             WHERE id = :id"""
+    return tx.execute(sql, size=size, hash=content_hash, modified=modified_at, now=time.time(), id=document_id)
+
+
+def note_modified(tx: Transaction, document_id: str, modified_at: float) -> None:
+    """The same contents with another date."""
+    tx.execute("UPDATE documents SET modified_at = :modified WHERE id = :id", modified=modified_at, id=document_id)
+
+
+def delete_document(tx: Transaction, document_id: str) -> None:
+    """Removes the row. Its chunks, words and vectors are the caller's to remove in the same transaction."""
+    tx.execute("DELETE FROM documents WHERE id = :id", id=document_id)
+
+
+def documents_of_conversation(tx: Transaction, conversation_id: str) -> list[str]:
+    """The ids of the files that were dropped into a conversation."""
+    return [row["id"] for row in tx.rows("SELECT id FROM documents WHERE conversation_id = :id", id=conversation_id)]
 
 
 def set_stage(tx: Transaction, document_id: str, stage: str, *, cause: str = "", chunks: int | None = None) -> None:
@@ -143,3 +171,11 @@ def set_stage(tx: Transaction, document_id: str, stage: str, *, cause: str = "",
 def stage_counts(db: Database) -> dict[str, int]:
     """How many documents stand at each stage, over everybody: for progress and the doctor."""
     return {row["stage"]: row["n"] for row in db.rows("SELECT stage, count(*) AS n FROM documents GROUP BY stage")}
+
+
+def progress(db: Database, scope: Scope) -> tuple[int, int]:
+    """How many documents of the readable collections have ended (complete, failed, or found by words only for a cause), and how many there are."""
+    sql = f"""SELECT coalesce(sum(CASE WHEN d.stage IN ('complete', 'failed') OR d.cause <> '' THEN 1 ELSE 0 END), 0) AS ended, count(*) AS listed
+              FROM {_DOCUMENTS} WHERE d.conversation_id IS NULL AND {_READABLE}"""
+    row = db.rows(sql, tenant=scope.tenant_id, user=scope.user_id)[0]
+    return row["ended"], row["listed"]

@@ -1,7 +1,8 @@
 """The memory of background work: what is to be done, who has it, how often it was tried. Huey only rings the bell.
 
-A job is claimed with a lease. Its end, a wrong answer (an attempt), a service that is away (none) and a process that died over it (a crash) are
-told apart, so that neither a pause of the model server nor an unlucky kill uses up the attempts of good work. What a job does is library/indexing.py's.
+A job is claimed with a lease. Its end, a wrong answer (an attempt), a service that is away (none) and a process that died over it (a crash)
+are told apart, so that neither a pause of the model server nor an unlucky kill uses up the attempts of good work. What a job does is
+library/indexing.py's to say.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ LEASE_S = 600.0  # longer than the slowest call; a new worker takes over at once
 FIRST_BACKOFF_S = 4.0  # doubled with each attempt
 LONGEST_BACKOFF_S = 300.0
 AWAY_S = 5.0  # until a job whose service is away is tried again
+PAUSE_S = 300.0  # the same while the service is known to be away; `hurry` ends it
 
 _JOB = "id, kind, subject_id, lane, state, attempts, cause, tenant_id, payload"
-_DUE = "((state = 'pending' AND next_at <= :now) OR (state = 'running' AND lease_until < :now))"
+_DUE = f"((state = 'pending' AND next_at <= :now) OR (state = 'running' AND lease_until < :now AND crashes < {CRASHES - 1}))"
 
 
 def add(tx: Transaction, tenant_id: str, kind: str, subject_id: str, lane: str = "people", payload: Any = None) -> str:
@@ -113,6 +115,12 @@ def put_back(tx: Transaction, job: Job, cause: str, wait_s: float = AWAY_S) -> N
     )
 
 
+def hurry(tx: Transaction, kinds: Sequence[str]) -> None:
+    """The service that jobs of these kinds waited for is back."""
+    sql = "UPDATE jobs SET next_at = :now WHERE state = 'pending' AND attempts = 0 AND next_at > :now AND kind IN :kinds"
+    tx.execute(sql, now=time.time(), kinds=list(kinds))
+
+
 def backoff_s(attempts: int) -> float:
     """Seconds until the next try; with jitter, so that jobs that failed together do not come back together."""
     return min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (attempts - 1)) * random.uniform(0.75, 1.25)
@@ -130,11 +138,18 @@ def take_over(tx: Transaction) -> int:
     return len(left)
 
 
+_CRASHED = "state = 'running' AND lease_until < :now AND crashes >= :most"
+
+
+def to_bury(db: Database) -> bool:
+    """Whether processes died too often over some job."""
+    return bool(db.rows(f"SELECT 1 FROM jobs WHERE {_CRASHED} LIMIT 1", now=time.time(), most=CRASHES - 1))
+
+
 def bury(tx: Transaction) -> list[Job]:
     """The jobs over which processes died too often, now dead. The caller tells their subjects in the same transaction."""
     rows = tx.rows(
-        f"""UPDATE jobs SET state = 'dead', ended_at = :now, cause = :cause
-            WHERE state = 'running' AND lease_until < :now AND crashes >= :most RETURNING {_JOB}""",
+        f"UPDATE jobs SET state = 'dead', ended_at = :now, cause = :cause WHERE {_CRASHED} RETURNING {_JOB}",
         now=time.time(),
         most=CRASHES - 1,
         cause=f"The worker ended {CRASHES} times while it was doing this.",
@@ -149,8 +164,15 @@ def dead(db: Database, limit: int = 100) -> list[Job]:
 
 def revive(tx: Transaction, job_id: str) -> bool:
     """A dead letter is tried again from the beginning. Returns whether there was one."""
-    sql = "UPDATE jobs SET state = 'pending', attempts = 0, crashes = 0, cause = '', next_at = :now, ended_at = NULL WHERE id = :id AND state = 'dead'"
+    sql = """UPDATE jobs SET state = 'pending', attempts = 0, crashes = 0, cause = '', next_at = :now, ended_at = NULL
+             WHERE id = :id AND state = 'dead'"""
     return bool(tx.execute(sql, now=time.time(), id=job_id))
+
+
+def open_with(db: Database, payload: Any) -> int:
+    """How many jobs with this payload have not ended."""
+    sql = "SELECT count(*) AS n FROM jobs WHERE state IN ('pending', 'running') AND payload = :payload"
+    return db.rows(sql, payload=json.dumps(payload))[0]["n"]
 
 
 def counts(db: Database) -> dict[str, int]:

@@ -1,0 +1,149 @@
+"""Tenants, people, keys, sessions and sign-in links, as rows. Secrets come here as hashes only; what they open is decided in access/keys."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from maisale.contracts import Database, Transaction
+from maisale.errors import BadInput, NotFound
+from maisale.records import Key, User
+
+_USER = "u.id, u.tenant_id, t.name AS tenant, u.name, u.role, u.language"
+_USERS = "users AS u JOIN tenants AS t ON t.id = u.tenant_id"
+_KEY = "id, user_id, name, permissions, created_at, expires_at, revoked_at, last_used_at"
+
+
+def tenant_named(tx: Transaction, name: str) -> str:
+    """The id of the tenant of this name; made when it is missing."""
+    found = tx.rows("SELECT id FROM tenants WHERE name = :name", name=name)
+    if found:
+        return found[0]["id"]
+    made = str(uuid.uuid4())
+    tx.insert("tenants", id=made, name=name, created_at=time.time())
+    return made
+
+
+def add_user(tx: Transaction, tenant: str, name: str, role: str = "member") -> User:
+    """Raises BadInput when the tenant has a person of this name already."""
+    made = User(str(uuid.uuid4()), tenant_named(tx, tenant), tenant, name, role)
+    if tx.rows("SELECT id FROM users WHERE tenant_id = :tenant AND name = :name", tenant=made.tenant_id, name=name):
+        raise BadInput(f"The tenant {tenant!r} has a user named {name!r} already.")
+    tx.insert("users", id=made.id, tenant_id=made.tenant_id, name=name, role=role, language=made.language, created_at=time.time())
+    return made
+
+
+def find_user(source: Database | Transaction, tenant: str, name: str) -> User:
+    rows = source.rows(f"SELECT {_USER} FROM {_USERS} WHERE t.name = :tenant AND u.name = :name", tenant=tenant, name=name)
+    if not rows:
+        raise NotFound(f"There is no user named {name!r} in the tenant {tenant!r}. `users add` makes one.")
+    return User(**rows[0])
+
+
+def get_user(source: Database | Transaction, user_id: str) -> User:
+    rows = source.rows(f"SELECT {_USER} FROM {_USERS} WHERE u.id = :id", id=user_id)
+    if not rows:
+        raise NotFound("There is no such user.")
+    return User(**rows[0])
+
+
+def set_language(tx: Transaction, user_id: str, language: str) -> None:
+    tx.execute("UPDATE users SET language = :language WHERE id = :id", language=language, id=user_id)
+
+
+def insert_key(tx: Transaction, user: User, key: Key, secret_hash: str) -> None:
+    tx.insert(
+        "keys",
+        id=key.id,
+        tenant_id=user.tenant_id,
+        user_id=user.id,
+        name=key.name,
+        secret_hash=secret_hash,
+        permissions=" ".join(key.permissions),
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+    )
+
+
+def valid_key(source: Database | Transaction, key_id: str, now: float) -> tuple[User, Key, str] | None:
+    """The key's person, the key and the hash of its secret; None when it is unknown, revoked or expired."""
+    sql = f"""SELECT {_USER}, k.user_id, k.name AS key_name, k.secret_hash, k.permissions, k.created_at, k.expires_at, k.last_used_at
+              FROM keys AS k JOIN users AS u ON u.id = k.user_id JOIN tenants AS t ON t.id = u.tenant_id
+              WHERE k.id = :id AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > :now)"""
+    rows = source.rows(sql, id=key_id, now=now)
+    if not rows:
+        return None
+    row = rows[0]
+    key = Key(
+        key_id, row["id"], row["key_name"], tuple(row["permissions"].split()), row["created_at"], row["expires_at"], None, row["last_used_at"]
+    )
+    return _user(row), key, row["secret_hash"]
+
+
+def list_keys(db: Database, user_id: str) -> list[Key]:
+    """All keys of a person, revoked ones too, the newest first."""
+    rows = db.rows(f"SELECT {_KEY} FROM keys WHERE user_id = :id ORDER BY created_at DESC, id", id=user_id)
+    return [Key(**{**row, "permissions": tuple(row["permissions"].split())}) for row in rows]
+
+
+def revoke_key(tx: Transaction, key_id: str, now: float) -> bool:
+    """Whether this ended the key. The sessions that it opened end with it."""
+    tx.execute("DELETE FROM sessions WHERE key_id = :id", id=key_id)
+    return bool(tx.execute("UPDATE keys SET revoked_at = :now WHERE id = :id AND revoked_at IS NULL", id=key_id, now=now))
+
+
+def delete_key(tx: Transaction, key_id: str) -> None:
+    tx.execute("DELETE FROM sessions WHERE key_id = :id", id=key_id)
+    tx.execute("DELETE FROM keys WHERE id = :id", id=key_id)
+
+
+def note_key_use(tx: Transaction, key_ids: Sequence[str], now: float) -> None:
+    tx.execute("UPDATE keys SET last_used_at = :now WHERE id IN :ids", ids=list(key_ids), now=now)
+
+
+def insert_session(tx: Transaction, session_hash: str, user: User, key_id: str, now: float, expires_at: float) -> None:
+    """Also forgets the sessions that have expired."""
+    tx.execute("DELETE FROM sessions WHERE expires_at <= :now", now=now)
+    tx.insert("sessions", id=session_hash, tenant_id=user.tenant_id, user_id=user.id, key_id=key_id, created_at=now, expires_at=expires_at)
+
+
+def valid_session(source: Database | Transaction, session_hash: str, now: float) -> tuple[User, str] | None:
+    """The session's person and the id of what opened it; None when it is unknown or expired."""
+    sql = f"""SELECT {_USER}, s.key_id FROM sessions AS s JOIN users AS u ON u.id = s.user_id JOIN tenants AS t ON t.id = u.tenant_id
+              WHERE s.id = :id AND s.expires_at > :now"""
+    rows = source.rows(sql, id=session_hash, now=now)
+    return (_user(rows[0]), rows[0]["key_id"]) if rows else None
+
+
+def delete_session(tx: Transaction, session_hash: str) -> None:
+    tx.execute("DELETE FROM sessions WHERE id = :id", id=session_hash)
+
+
+def insert_link(tx: Transaction, link_hash: str, user: User, kind: str, now: float, expires_at: float) -> None:
+    """Also forgets the links that expired unused."""
+    tx.execute("DELETE FROM links WHERE expires_at <= :now AND used_at IS NULL", now=now)
+    tx.insert("links", id=link_hash, tenant_id=user.tenant_id, user_id=user.id, kind=kind, created_at=now, expires_at=expires_at)
+
+
+def link_is_open(source: Database | Transaction, link_hash: str, now: float) -> bool:
+    return bool(source.rows("SELECT id FROM links WHERE id = :id AND used_at IS NULL AND expires_at > :now", id=link_hash, now=now))
+
+
+def use_link(tx: Transaction, link_hash: str, now: float) -> User | None:
+    """The person that the link stands for, once."""
+    if not tx.execute("UPDATE links SET used_at = :now WHERE id = :id AND used_at IS NULL AND expires_at > :now", id=link_hash, now=now):
+        return None
+    return get_user(tx, tx.rows("SELECT user_id FROM links WHERE id = :id", id=link_hash)[0]["user_id"])
+
+
+def somebody_signed_in(db: Database) -> bool:
+    """Whether a key, a link or a session was ever used here."""
+    sql = """SELECT 1 AS yes WHERE EXISTS (SELECT 1 FROM sessions) OR EXISTS (SELECT 1 FROM links WHERE used_at IS NOT NULL)
+             OR EXISTS (SELECT 1 FROM keys WHERE last_used_at IS NOT NULL)"""
+    return bool(db.rows(sql))
+
+
+def _user(row: dict[str, Any]) -> User:
+    return User(row["id"], row["tenant_id"], row["tenant"], row["name"], row["role"], row["language"])

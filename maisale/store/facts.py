@@ -1,0 +1,24 @@
+"""What a restart must know, one row a name: which embedder answers."""
+
+from __future__ import annotations
+
+import time
+
+from maisale.contracts import Database, Transaction
+
+EMBEDDER = "embedder"  # whose vectors are complete and searched
+
+
+def get_fact(source: Database | Transaction, name: str) -> str | None:
+    rows = source.rows("SELECT value FROM facts WHERE name = :name", name=name)
+    return rows[0]["value"] if rows else None
+
+
+def set_fact(tx: Transaction, name: str, value: str) -> None:
+    tx.execute(
+        """INSERT INTO facts (name, value, changed_at) VALUES (:name, :value, :now)
+           ON CONFLICT (name) DO UPDATE SET value = excluded.value, changed_at = excluded.changed_at""",
+        name=name,
+        value=value,
+        now=time.time(),
+    )
