@@ -24,10 +24,33 @@ STOP_EN = frozenset(
 # A short list: folded, many more syllables would be words of their own as well.
 STOP_VI = frozenset(
     (
-        "a ai bao bi cac cho co cua cung da dang dau de den do duoc gi hay khi khong la ma mot nao nay nhe nhieu nhu nhung o oi ra rat sao se tai the thi toi trong tu "
+        "a ai bi cac cho co cua cung da dang dau de den do duoc gi hay khi khong la ma mot nao nay nhe nhieu nhu nhung o oi ra rat sao se tai the thi toi trong tu "
         "va vao vi voi xin"
     ).split()
 )
+# Words of every topic: people ask with them, and documents say the same with others. They count, but little.
+LIGHT_EN = frozenset(
+    (
+        "able actually add ahead allow allowed already always another anyone anything around ask asked back become begin best better big bit bring came change "
+        "come company couple day difference different easy either else end enough even ever every everything exactly example explain find fine fire first get "
+        "gets getting give go goes going gone good got great guess hand happen happens hard help hey hi hold idea instead keep kind know known last later least "
+        "leave less like little look looking lot made main make makes making manage mean means mind much must need needs never new next nice none nothing now "
+        "ok okay others part parts people person place point possible probably problem put quite rather really reason right safely say says see seem set "
+        "setting several show shows simple simply since someone something sometimes soon start still stuff sure take takes talk thank thanks thing things think "
+        "though time times tried try trying turn understand use used useful uses using usual usually various want wants way ways week well went whether whole "
+        "within without wonder wondering work working works wrong year yes yet"
+    ).split()
+)
+LIGHT_VI = frozenset(
+    (
+        "anh ay ban bang biet bo boi ca cach cai can cham chay chi chiec chua chung con day dc deu di dieu dk du dung duoi em gio giua giup gui het ho hoac hoi "
+        "hok hom hon k khac kia kieu ko lai lam lan lau len loai lon luc luon mat may minh moi muon nam ne nen neu ngay ngoai ngon nguoi nha nhanh nhat nho no "
+        "noi nua phai phan qua rieng roi san sau so sua tao tat thang thay them theo thoi tim tot tren truoc van vay ve viec viet vs xai xau xem xuong yeu"
+    ).split()
+)
+_ASKING = {("how", word) for word in "big deep far fast heavy high large long many much often old tall wide".split()} | {
+    ("bao", word) for word in "gio lau nhieu xa".split()
+}
 # Folded, these are words of both languages: they say nothing about which one is written.
 _SHARED = frozenset(
     (
@@ -59,15 +82,22 @@ def words(text: str) -> list[str]:
 
 def is_vietnamese(text: str) -> bool:
     """Whether `text` is Vietnamese, with or without its marks."""
-    if _VIETNAMESE_LETTER.search(unicodedata.normalize("NFC", text)):
-        return True
-    telling = [word for word in words(text) if word not in _SHARED and not word.isdigit()]
-    return bool(telling) and sum(_SYLLABLE.fullmatch(word) is not None for word in telling) >= SYLLABLE_SHARE * len(telling)
+    return language(text) == "vi"
 
 
-def language(text: str) -> str:
-    """en or vi."""
-    return "vi" if is_vietnamese(text) else "en"
+def language(text: str, otherwise: str = "en") -> str:
+    """en or vi. otherwise: what a text is that does not show it ("RO-9?")."""
+    found = words(text)
+    telling = [word for word in found if len(word) > 2 and word not in _SHARED and not word.isdigit()]
+    syllables = sum(_SYLLABLE.fullmatch(word) is not None for word in telling)
+    marked = _VIETNAMESE_LETTER.search(unicodedata.normalize("NFC", text)) is not None
+    # English sentences name Vietnamese places, so marks alone prove nothing.
+    english = any(word in STOP_EN and _SYLLABLE.fullmatch(word) is None for word in found)
+    if marked and not english:
+        return "vi"
+    if syllables >= 2 and syllables >= (0.75 if english else SYLLABLE_SHARE) * len(telling):
+        return "vi"
+    return "en" if english or syllables < len(telling) else otherwise
 
 
 def main_language(texts: Iterable[str]) -> str:
@@ -83,22 +113,32 @@ def stop_words(language_of: str) -> frozenset[str]:
     return STOP_VI if language_of == "vi" else STOP_EN
 
 
+def light_words(language_of: str) -> frozenset[str]:
+    return LIGHT_VI if language_of == "vi" else LIGHT_EN
+
+
 def content_words(text: str, language_of: str = "") -> list[str]:
     """The folded words of `text` that are about something, in order, repeats kept. language_of: en or vi; empty: found out."""
-    stop = stop_words(language_of or language(text))
-    return [word for word in words(text) if word not in stop]
+    return [word for word, telling in _weighed(text, language_of or language(text)) if telling]
 
 
 def word_pairs(text: str, language_of: str = "") -> list[tuple[str, str]]:
     """Neighbouring folded words of which one at least is about something: Vietnamese words are pairs of syllables."""
-    stop = stop_words(language_of or language(text))
+    found = _weighed(text, language_of or language(text))
+    return [(one, two) for (one, telling), (two, also) in zip(found, found[1:], strict=False) if telling or also]
+
+
+def _weighed(text: str, language_of: str) -> list[tuple[str, bool]]:
+    """Each folded word, and whether it is about something: "how long" asks, "long" alone does not."""
     found = words(text)
-    return [pair for pair in zip(found, found[1:], strict=False) if pair[0] not in stop or pair[1] not in stop]
+    stop = stop_words(language_of)
+    asking = {at for at, pair in enumerate(zip(found, found[1:], strict=False)) if pair in _ASKING}
+    return [(word, word not in stop and at not in asking and at - 1 not in asking) for at, word in enumerate(found)]
 
 
 def indexed_text(title: str, heading: str, text: str) -> str:
-    """What is embedded and searched for one chunk: its title and heading path stand before its text."""
-    return "\n".join(part for part in (title, heading, text) if part)
+    """What is embedded and searched for one chunk: its title and heading path stand before its text, the title once."""
+    return "\n".join(part for part in ("" if heading.startswith(title) else title, heading, text) if part)
 
 
 # ---- tokens

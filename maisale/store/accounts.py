@@ -76,9 +76,7 @@ def valid_key(source: Database | Transaction, key_id: str, now: float) -> tuple[
     if not rows:
         return None
     row = rows[0]
-    key = Key(
-        key_id, row["id"], row["key_name"], tuple(row["permissions"].split()), row["created_at"], row["expires_at"], None, row["last_used_at"]
-    )
+    key = Key(key_id, row["id"], row["key_name"], tuple(row["permissions"].split()), row["created_at"], row["expires_at"], None, row["last_used_at"])
     return _user(row), key, row["secret_hash"]
 
 

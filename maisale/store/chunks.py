@@ -134,7 +134,8 @@ def subjects_without_vectors(db: Database, embedder: str, tried: str, limit: int
     tried: the payload of the jobs that did this already; their subjects are left out, for they hold what no embedder takes.
     """
     sql = """SELECT DISTINCT tenant_id, CASE WHEN message_id IS NULL THEN 'documents' ELSE 'messages' END AS kind,
-             coalesce(message_id, document_id) AS subject FROM chunks AS c WHERE NOT EXISTS (SELECT 1 FROM vectors AS v WHERE v.embedder = :embedder AND v.key = c.key)
+             coalesce(message_id, document_id) AS subject FROM chunks AS c
+             WHERE NOT EXISTS (SELECT 1 FROM vectors AS v WHERE v.embedder = :embedder AND v.key = c.key)
              AND NOT EXISTS (SELECT 1 FROM jobs AS j WHERE j.subject_id = coalesce(c.message_id, c.document_id) AND j.payload = :tried)
              LIMIT :limit"""
     return [(row["tenant_id"], row["kind"], row["subject"]) for row in db.rows(sql, embedder=embedder, tried=tried, limit=limit)]

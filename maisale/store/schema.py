@@ -64,7 +64,8 @@ MIGRATIONS: list[tuple[str, list[str]]] = [
             """CREATE TABLE jobs (
                 id TEXT PRIMARY KEY, kind TEXT NOT NULL, subject_id TEXT NOT NULL, tenant_id TEXT NOT NULL, lane TEXT NOT NULL, state TEXT NOT NULL,
                 attempts INTEGER NOT NULL DEFAULT 0, crashes INTEGER NOT NULL DEFAULT 0, lease_until DOUBLE PRECISION NOT NULL DEFAULT 0,
-                next_at DOUBLE PRECISION NOT NULL, payload TEXT NOT NULL DEFAULT '', cause TEXT NOT NULL DEFAULT '', created_at DOUBLE PRECISION NOT NULL, ended_at DOUBLE PRECISION)""",
+                next_at DOUBLE PRECISION NOT NULL, payload TEXT NOT NULL DEFAULT '', cause TEXT NOT NULL DEFAULT '',
+                created_at DOUBLE PRECISION NOT NULL, ended_at DOUBLE PRECISION)""",
             "CREATE INDEX jobs_due ON jobs(state, lane, next_at)",
             "CREATE INDEX jobs_subject ON jobs(subject_id)",
             # One row a name: which embedder answers, what a restart must know.

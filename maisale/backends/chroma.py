@@ -1,0 +1,274 @@
+"""Chroma as the VectorIndex: one PersistentClient, in the one process that holds the lock on its folder. Disposable: SQL has every vector.
+
+Two processes on one folder lose vectors without an error, and a kill during a persist can tear the HNSW files (chromadb 1.5.9). Hence the lock, the
+mark that says a folder was not closed, and the check in another process before it is opened again. What is missing afterwards is library/upkeep.py's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import chromadb
+import numpy as np
+from chromadb.errors import InternalError, NotFoundError
+
+import maisale
+from maisale.backends.chroma_check import SAME, open_folder
+from maisale.errors import IndexUnavailable, Misconfigured, ModelFailed
+from maisale.records import Hit, SearchFilter, VectorRow
+
+log = logging.getLogger(__name__)
+
+BATCH = 64  # an upsert holds Python's global lock for its whole length: 100 vectors took up to 205 ms
+LONGEST_REST_S = 1.0
+MOST_VALUES = 5000  # of an $in filter; 40,000 are refused by SQLite
+CHECK_S = 180.0
+LOCK_S = 5.0  # for the check that a killed worker left behind to end
+JUST_S = 0.1  # between the end of a persist and SQLite's note of it; file times are kept to 4 ms
+MARK = "not_closed"
+# search_ef 100 (the default) lost half of the near-equal chunks, 400 finds .98 of them; M 32 keeps more neighbours.
+# Each persist rewrites the whole file, and only a persist can be torn: it comes every 5,000 vectors instead of 1,000.
+HNSW = {"space": "cosine", "ef_construction": 200, "ef_search": 400, "max_neighbors": 32, "sync_threshold": 5000}
+
+
+class ChromaIndex:
+    """contracts.VectorIndex, for many threads. Made with the folder's lock; `open`, then `ready` once it holds what SQL holds."""
+
+    label = "Chroma"
+
+    def __init__(self, folder: Path, sync_threshold: int = HNSW["sync_threshold"]):
+        """Raises Misconfigured when another process has the folder or it cannot be written to."""
+        self.folder = folder
+        self._hnsw = {**HNSW, "sync_threshold": sync_threshold, "batch_size": min(100, sync_threshold)}
+        self._lock = _locked(folder)
+        self._client: chromadb.ClientAPI | None = None
+        self._opened: dict[str, chromadb.Collection] = {}
+        self._writing = threading.Lock()
+        self._ready = False
+        self.broken = False  # it answered with an error of its own: close it and open it again
+        self.state = "it is being opened"  # for people, after "The vector index is not used: "
+
+    def open(self) -> bool:
+        """Opens the folder, emptied first when it does not pass its check. Returns whether it had been closed properly."""
+        mark = self.folder / MARK
+        closed = not mark.exists()
+        if not closed:
+            self.state = "it is being checked after an unclean end"
+            if _killed_in_persist(self.folder) or not _usable(self.folder, self._lock):
+                log.warning("the vector index in %s is damaged; it is made anew from SQL", self.folder)
+                _empty(self.folder)
+        mark.touch()
+        self._client = open_folder(str(self.folder))
+        self.broken = False
+        self.state = "it is being filled"
+        return closed
+
+    def ready(self) -> None:
+        """It holds what SQL holds: from now on it answers."""
+        self._ready, self.state = True, ""
+
+    def close(self) -> None:
+        """Closes the folder and keeps the lock. Harmless when it is closed."""
+        self._ready = False
+        with self._writing:
+            client, self._client = self._client, None
+            self._opened.clear()
+            if client is not None:
+                client.close()
+                if not self.broken:
+                    (self.folder / MARK).unlink(missing_ok=True)
+        self.state = "it is closed"
+
+    def release(self) -> None:
+        """`close`, and another process may have the folder."""
+        self.close()
+        os.close(self._lock)
+
+    def nearest(self, embedder: str, kind: str, where: SearchFilter, vector: np.ndarray, limit: int) -> list[Hit]:
+        if not self._ready:
+            raise IndexUnavailable(f"The vector index is not used: {self.state}.")
+        condition = _condition(where)
+        found: list[Hit] = []
+        with self._trouble("search"):
+            for tenant_id in where.tenants if where.collections else ():
+                index = self._index(tenant_id, embedder, kind)
+                if index is None or index.metadata["dimensions"] != len(vector):
+                    continue
+                answer = index.query(query_embeddings=[vector], n_results=limit, where=condition, include=["distances"])
+                found += [Hit(key, 1.0 - distance) for key, distance in zip(answer["ids"][0], answer["distances"][0], strict=True)]
+        return sorted(found, key=lambda hit: -hit.score)[:limit]
+
+    def upsert(self, tenant_id: str, embedder: str, kind: str, rows: Sequence[VectorRow]) -> None:
+        """Raises ModelFailed, with nothing written, when a vector has another length than its index; IndexUnavailable when it is not open."""
+        if not rows:
+            return
+        with self._trouble("write"):
+            index = self._index(tenant_id, embedder, kind, dimensions=len(rows[0].vector))
+        held = index.metadata["dimensions"]
+        if strange := [len(row.vector) for row in rows if len(row.vector) != held]:
+            question = "Has the model been replaced under its name?"
+            raise ModelFailed(f"{embedder} gave a vector of {strange[0]} numbers, and its index holds {held}. {question}")
+        for start in range(0, len(rows), BATCH):
+            self._write(index, rows[start : start + BATCH])
+
+    def delete(self, tenant_id: str, embedder: str, kind: str, keys: Sequence[str]) -> None:
+        with self._trouble("delete"), self._writing:
+            index = self._index(tenant_id, embedder, kind)
+            for start in range(0, len(keys) if index else 0, BATCH):
+                index.delete(ids=list(keys[start : start + BATCH]))
+
+    def lost(self, tenant_id: str, embedder: str, kind: str, rows: Sequence[VectorRow]) -> list[str]:
+        """The keys of those `rows` that a search for their own vector does not find."""
+        if not rows:
+            return []
+        with self._trouble("read back"):
+            index = self._index(tenant_id, embedder, kind)
+            if index is None:
+                return [row.key for row in rows]
+            found = index.query(query_embeddings=[row.vector for row in rows], n_results=1, include=["distances"])
+        answers = zip(rows, found["ids"], found["distances"], strict=True)
+        return [row.key for row, ids, distances in answers if not ids or (ids[0] != row.key and distances[0] > SAME)]
+
+    def indexes(self) -> list[tuple[str, str, str]]:
+        """(tenant_id, embedder, kind) of each index that exists."""
+        with self._trouble("list"):
+            listed = [one.metadata for one in self._open_client().list_collections()]
+        return [(one["tenant"], one["embedder"], one["kind"]) for one in listed]
+
+    def count(self, tenant_id: str, embedder: str, kind: str) -> int:
+        with self._trouble("count"):
+            index = self._index(tenant_id, embedder, kind)
+            return index.count() if index else 0
+
+    def keys(self, tenant_id: str, embedder: str, kind: str) -> set[str]:
+        """All keys of one index; that they can be found as well is `lost`'s to say."""
+        with self._trouble("list"):
+            index = self._index(tenant_id, embedder, kind)
+            return set(index.get(include=[])["ids"]) if index else set()
+
+    def _write(self, index: chromadb.Collection, rows: Sequence[VectorRow]) -> None:
+        with self._writing, self._trouble("write"):
+            self._open_client()
+            began = time.monotonic()
+            index.upsert(
+                ids=[row.key for row in rows],
+                embeddings=[row.vector for row in rows],
+                metadatas=[{"collection_id": row.collection_id, "document_id": row.document_id} for row in rows],
+            )
+            # As much rest as work: a question beside a long import is answered in 5 ms (P95) and not after the import.
+            time.sleep(min(time.monotonic() - began, LONGEST_REST_S))
+
+    def _index(self, tenant_id: str, embedder: str, kind: str, dimensions: int | None = None) -> chromadb.Collection | None:
+        """The Chroma collection of this name; with `dimensions` it is made when it is missing, else None."""
+        client = self._open_client()
+        name = f"{kind}-{hashlib.sha256(f'{tenant_id} {kind} {embedder}'.encode()).hexdigest()[:32]}"
+        if name in self._opened:
+            return self._opened[name]
+        try:
+            found = client.get_collection(name, embedding_function=None)
+        except NotFoundError:
+            if dimensions is None:
+                return None
+            about = {"tenant": tenant_id, "embedder": embedder, "kind": kind, "dimensions": dimensions}
+            found = client.get_or_create_collection(name, embedding_function=None, configuration={"hnsw": self._hnsw}, metadata=about)
+        self._opened[name] = found
+        return found
+
+    def _open_client(self) -> chromadb.ClientAPI:
+        if self._client is None:
+            raise IndexUnavailable(f"The vector index is not used: {self.state}.")
+        return self._client
+
+    @contextmanager
+    def _trouble(self, doing: str) -> Iterator[None]:
+        """Chroma's own errors as IndexUnavailable. Its Rust part panics with an exception that is no Exception."""
+        try:
+            yield
+        except (IndexUnavailable, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as problem:
+            if isinstance(problem, InternalError) or not isinstance(problem, Exception):
+                self.broken, self._ready = True, False
+                self.state = "it answered with an error and is being checked"
+            log.exception("the vector index failed to %s", doing)
+            raise IndexUnavailable(f"The vector index failed to {doing} ({type(problem).__name__}).") from problem
+
+
+def _condition(where: SearchFilter) -> dict:
+    if max(len(where.collections), len(where.documents)) > MOST_VALUES:
+        raise IndexUnavailable(f"The filter names more than {MOST_VALUES} values.")
+    inside = {"collection_id": {"$in": list(where.collections)}}
+    return {"$and": [inside, {"document_id": {"$in": list(where.documents)}}]} if where.documents else inside
+
+
+def _locked(folder: Path) -> int:
+    """A descriptor that holds the folder's lock while it is open."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = os.open(folder, os.O_RDONLY)
+    except OSError as problem:
+        words = f"The folder {folder} cannot be used for the vector index ({problem.strerror})."
+        raise Misconfigured(f"{words} Check its permissions, or set CHROMA_PATH.") from problem
+    ends = time.monotonic() + LOCK_S
+    while True:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return held
+        except BlockingIOError as problem:
+            if time.monotonic() >= ends:
+                os.close(held)
+                raise Misconfigured(f"Another worker already has the vector index in {folder}. Stop it first; two would destroy it.") from problem
+        time.sleep(0.1)
+
+
+def _killed_in_persist(folder: Path) -> bool:
+    """Whether the last thing that happened was a persist: its files may be torn in ways that only a later write runs into.
+
+    chromadb 1.5.9 writes the HNSW files in place, index_metadata.pickle last, and then notes it in SQLite.
+    """
+    noted = max((path.stat().st_mtime for path in folder.glob("chroma.sqlite3*")), default=0.0)
+    for graph in (path for path in folder.iterdir() if path.is_dir()):
+        written = {path.name: path.stat().st_mtime for path in graph.iterdir()}
+        newest = max(written.values(), default=0.0)
+        if newest > written.get("index_metadata.pickle", newest) or newest > noted - JUST_S:
+            return True
+    return False
+
+
+def _usable(folder: Path, lock: int) -> bool:
+    # From the folder that holds the package, so that -m finds it wherever this process was started.
+    command = [sys.executable, "-m", "maisale.backends.chroma_check", str(folder.resolve())]
+    try:
+        # It holds the lock as well, and its pipe ends with us: a killed worker's check must not meet the next worker in the folder.
+        root, pipe = Path(maisale.__file__).parent.parent, subprocess.PIPE
+        checking = subprocess.Popen(command, cwd=root, stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe, pass_fds=(lock,))
+        ended = threading.Timer(CHECK_S, checking.kill)
+        ended.start()
+        with checking:
+            said = checking.stderr.read()
+        ended.cancel()
+    except OSError as problem:
+        raise IndexUnavailable(f"The vector index cannot be checked ({problem.strerror}).") from problem
+    if checking.returncode:
+        log.warning("the check of %s ended with %d: %s", folder, checking.returncode, said.decode(errors="replace")[-500:])
+    return checking.returncode == 0
+
+
+def _empty(folder: Path) -> None:
+    """Removes what is in the folder; the folder itself stays, for it carries the lock."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()

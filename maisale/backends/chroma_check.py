@@ -1,0 +1,58 @@
+"""`python -m maisale.backends.chroma_check FOLDER`: whether a Chroma folder that was not closed can be used. Ends with 0 when it can.
+
+In a process of its own: opening a folder whose HNSW files were torn by a kill may end the process (chromadb 1.5.9: segmentation fault).
+count() and get() read SQLite and see every vector; only a query tells whether the graph still has it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import threading
+
+import chromadb
+from chromadb.config import Settings
+
+SAMPLES = 64  # vectors of each index, half of them the latest: those are what a kill loses
+MISSES = 2  # of them: HNSW itself may overlook one among near-equal vectors
+SAME = 1e-3  # cosine distance
+
+
+def open_folder(folder: str) -> chromadb.ClientAPI:
+    # chromadb 1.5.9 would read the .env of the working folder, where DATA_DIR and others are ours.
+    return chromadb.PersistentClient(folder, settings=Settings(_env_file=None, anonymized_telemetry=False))
+
+
+def missing(index: chromadb.Collection) -> int:
+    """How many of the sampled vectors are not found by themselves."""
+    keys = index.get(include=[])["ids"]
+    if len(keys) != index.count():
+        return SAMPLES
+    if not keys:
+        return 0
+    latest = keys[-SAMPLES // 2 :]
+    sample = list({*latest, *random.sample(keys, min(len(keys), SAMPLES // 2))})
+    held = index.get(ids=sample, include=["embeddings"])
+    found = index.query(query_embeddings=held["embeddings"], n_results=1, include=["distances"])
+    answers = zip(held["ids"], found["ids"], found["distances"], strict=True)
+    return sum(not ids or (ids[0] != key and distances[0] > SAME) for key, ids, distances in answers) + len(sample) - len(held["ids"])
+
+
+def end_with_parent() -> None:
+    """Standard input is a pipe of the worker's; when that was killed, nobody waits for the answer and the next worker needs the folder."""
+    while os.read(0, 1024):
+        pass
+    os._exit(2)
+
+
+def main(folder: str) -> int:
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    client = open_folder(folder)
+    lost = {listed.name: missing(client.get_collection(listed.name, embedding_function=None)) for listed in client.list_collections()}
+    client.close()
+    return int(any(count > MISSES for count in lost.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,232 @@
+"""Settings to back ends: what this process works with. The only importer of backends/, and the only maker of Services.
+
+Imports stand inside functions here, so that a process loads what it uses: the worker no Gradio, the app no Chroma.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import IO, Any, Protocol
+
+import numpy as np
+
+from maisale.config import Settings
+from maisale.contracts import ChatModel, Database, Embedder, KeptIndex, LexicalIndex, VectorIndex
+from maisale.errors import IndexUnavailable, Misconfigured
+from maisale.records import Hit, ModelStatus, SearchFilter
+from maisale.store.facts import EMBEDDER, get_fact
+from maisale.store.schema import MIGRATIONS
+
+log = logging.getLogger(__name__)
+
+WORKER_HANDOVER_S = 10.0  # an ending worker finishes its jobs before the next one may begin
+
+
+class ModelServer(Protocol):
+    """A model server whose state is known without asking it."""
+
+    @property
+    def status(self) -> ModelStatus: ...
+
+    def start(self) -> None: ...
+
+    def chat_model(self) -> ChatModel | None: ...
+
+    def embedder(self) -> Embedder | None: ...
+
+    def close(self) -> None: ...
+
+
+class Bell(Protocol):
+    def ring(self, job_id: str) -> None: ...
+
+    def waiting(self) -> int:
+        """How many rings nobody has heard yet."""
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Services:
+    """What verbs are done with. Opened once a process by `open_services`, closed once."""
+
+    settings: Settings
+    db: Database
+    words: LexicalIndex
+    exact: VectorIndex
+    vectors: VectorIndex | None  # the worker's index, or None when exact search is chosen
+    models: ModelServer
+    builtin: Embedder
+    bell: Bell
+    lock: IO | None = None
+    _ringing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="bell"))
+
+    def wake(self, job_id: str) -> None:
+        """Tells the worker that a job waits. A ring may be lost: the worker's sweep finds the job."""
+        self._ringing.submit(self._ring, job_id)
+
+    def chat_model(self) -> ChatModel | None:
+        return self.models.chat_model()
+
+    @property
+    def embedder(self) -> Embedder | None:
+        """The embedder whose index is searched; None while its model is away, and then words answer."""
+        return self.embedder_named(get_fact(self.db, EMBEDDER) or self.builtin.name)
+
+    def embedder_named(self, name: str) -> Embedder | None:
+        if name == self.builtin.name:
+            return self.builtin
+        remote = self.models.embedder()
+        return remote if remote and remote.name == name else None
+
+    def nearest(self, kind: str, where: SearchFilter, vector: np.ndarray, limit: int) -> tuple[list[Hit], str]:
+        """The nearest chunks and who found them: the vector index when it answers in time, else exact search."""
+        embedder = self.embedder
+        if embedder is None or embedder.dimensions != len(vector):
+            return [], "none: the embedding model is away"
+        if self.vectors is not None:
+            try:
+                return self.vectors.nearest(embedder.name, kind, where, vector, limit), self.vectors.label
+            except IndexUnavailable as problem:
+                log.info("exact search answers: %s", problem)
+        return self.exact.nearest(embedder.name, kind, where, vector, limit), self.exact.label
+
+    def close(self) -> None:
+        self._ringing.shutdown(wait=True, cancel_futures=True)
+        self.bell.close()
+        self.models.close()
+        self.db.close()
+        if self.lock:
+            self.lock.close()
+
+    def _ring(self, job_id: str) -> None:
+        try:
+            self.bell.ring(job_id)
+        except Exception:  # any queue's own error: the sweep finds the job, and the log says why it came late
+            log.exception("the bell for job %s failed", job_id)
+
+
+class ClosedIndex:
+    """Stands for the worker's own index until it is open: its module alone takes seconds to load, and files can be read meanwhile."""
+
+    label = "Chroma"
+
+    def nearest(self, *_: Any) -> list[Hit]:
+        raise IndexUnavailable("The vector index is not used: it is being opened.")
+
+    upsert = delete = indexes = nearest
+
+
+def open_services(settings: Settings, role: str) -> Services:
+    """Opens what a process of this role works with. role: app, worker or cli.
+
+    Raises Misconfigured when a folder, the database or a second process stands in the way.
+    """
+    _make_folders(settings)
+    lock = None if role == "cli" else _lock(settings, role, wait_s=WORKER_HANDOVER_S if role == "worker" else 0.0)
+    db = _database(settings, checkpoints=role == "app")
+    services = Services(
+        settings=settings,
+        db=db,
+        words=_words(db),
+        exact=_exact(db),
+        vectors=_vectors(settings, role),
+        models=_models(settings),
+        builtin=_builtin(),
+        bell=_bell(settings),
+        lock=lock,
+    )
+    services.models.start()
+    return services
+
+
+def _make_folders(settings: Settings) -> None:
+    try:
+        for folder in (settings.data_dir, settings.files_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(settings.data_dir, os.W_OK | os.X_OK):
+            raise PermissionError("permission denied")
+    except OSError as problem:
+        raise Misconfigured(f"The folder {settings.data_dir} cannot be written to ({problem}). Check its permissions, or set DATA_DIR.") from problem
+
+
+def _lock(settings: Settings, role: str, wait_s: float) -> IO:
+    """Held while this app, or this worker, lives: two of a kind on one SQLite folder would each believe that they own its replies, or its jobs."""
+    lock = open(settings.data_dir / f"{role}.lock", "a")
+    ends = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError as problem:
+            if time.monotonic() >= ends:
+                lock.close()
+                who = "Mai-Sale" if role == "app" else "worker"
+                words = f"Another {who} already runs on {settings.data_dir}."
+                raise Misconfigured(f"{words} Stop it first, or set DATA_DIR to another folder.") from problem
+        time.sleep(0.05)
+
+
+def open_index(settings: Settings) -> KeptIndex:
+    """The index that only the worker has, still closed. Raises Misconfigured when another process has its folder."""
+    from maisale.backends.chroma import ChromaIndex
+
+    return ChromaIndex(settings.chroma_dir)
+
+
+def serve_index(settings: Settings, index: KeptIndex) -> Any:
+    """The socket by which other processes ask `index`, until its close()."""
+    from maisale.backends.index_socket import IndexServer
+
+    return IndexServer(settings, index)
+
+
+def _database(settings: Settings, checkpoints: bool) -> Database:
+    from maisale.backends.sqlite import SQLiteDatabase
+
+    return SQLiteDatabase(settings.sqlite_path, MIGRATIONS, checkpoints)
+
+
+def _words(db: Database) -> LexicalIndex:
+    from maisale.backends.fts5 import FTS5Index
+
+    return FTS5Index(db)
+
+
+def _exact(db: Database) -> VectorIndex:
+    from maisale.backends.exact import ExactIndex
+
+    return ExactIndex(db)
+
+
+def _vectors(settings: Settings, role: str) -> VectorIndex | None:
+    if settings.vectors == "exact":
+        return None
+    if role == "worker":
+        return ClosedIndex()
+    from maisale.backends.index_socket import WorkerIndex
+
+    return WorkerIndex(settings)
+
+
+def _models(settings: Settings) -> Any:
+    from maisale.backends.ollama import OllamaServer
+
+    return OllamaServer(settings)
+
+
+def _builtin() -> Embedder:
+    from maisale.backends.builtin import HashEmbedder
+
+    return HashEmbedder()
+
+
+def _bell(settings: Settings) -> Bell:
+    from maisale.tasks import HueyBell
+
+    return HueyBell(settings)

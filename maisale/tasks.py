@@ -1,0 +1,164 @@
+"""The queue of background work: a bell with job ids on it. What is to be done, and how often it was tried, is in the table `jobs`.
+
+A ring may be lost, doubled or late: a sweep finds every job that waits. Whoever is free takes the most urgent job, people's before bulk, and bulk
+never takes the last free hand.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from huey.api import Huey, TaskWrapper
+from huey.storage import SqliteStorage
+
+from maisale.config import Settings
+from maisale.contracts import Transaction
+from maisale.errors import MaiSaleError
+from maisale.library.embedders import Embedders
+from maisale.library.indexing import Indexing
+from maisale.records import Job
+from maisale.services import Services
+from maisale.store import jobs
+
+log = logging.getLogger(__name__)
+
+SWEEP_S = 5.0
+LOOK_AT = 8  # due jobs of which the first free one is claimed
+
+
+class _LazyStorage(SqliteStorage):
+    """Opens its file, and makes the folder, when it is first used. A damaged file is replaced: it holds nothing that is not in `jobs`."""
+
+    def __init__(self, name: str, path_of: Callable[[], Path], **options: Any):
+        self._path_of = path_of
+        super().__init__(name, filename="", create_tables=False, **options)
+
+    def _create_connection(self) -> sqlite3.Connection:
+        path = self._path_of()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.filename = str(path)
+        try:
+            return self._with_tables()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as problem:
+            log.warning("%s is damaged (%s) and is made anew", path, problem)
+            for end in ("", "-wal", "-shm"):
+                path.with_name(path.name + end).unlink(missing_ok=True)
+            return self._with_tables()
+
+    def _with_tables(self) -> sqlite3.Connection:
+        connection = super()._create_connection()
+        for statement in self.ddl:
+            connection.execute(statement)
+        return connection
+
+
+def make_huey(read_settings: Callable[[], Settings], kind: type[Huey] = Huey) -> Huey:
+    """The queue in huey.db of the data folder. Nothing is opened before the first use."""
+    # No fsync: a ring lost with the power is found by the sweep. No results: the end of a job is in `jobs`.
+    return kind("maisale", results=False, storage_class=_LazyStorage, path_of=lambda: read_settings().data_dir / "huey.db", fsync=False)
+
+
+def register(huey: Huey, current: Callable[[], Work]) -> TaskWrapper:
+    """The one task, on `huey`. current: the running process's Work; asked when a task runs."""
+
+    def run_job(job_id: str) -> None:
+        current().take(job_id)
+
+    run_job.__module__ = __name__  # the same name for who rings and who works
+    return huey.task(retries=0)(run_job)  # the table alone counts attempts
+
+
+class HueyBell:
+    """services.Bell: tells whichever worker listens that a job waits."""
+
+    def __init__(self, settings: Settings):
+        self._huey = make_huey(lambda: settings)
+        self._run_job = register(self._huey, _nobody)
+
+    def ring(self, job_id: str) -> None:
+        self._huey.enqueue(self._run_job.s(job_id))
+
+    def waiting(self) -> int:
+        """How many rings nobody has heard yet."""
+        return self._huey.pending_count()
+
+    def close(self) -> None:
+        self._huey.storage.close()
+
+
+class Work:
+    """The worker's hands: takes jobs when it is rung, for as long as there are any. hands: how many threads call `take`."""
+
+    def __init__(self, services: Services, embedders: Embedders, hands: int, stopping: threading.Event):
+        self._services = services
+        self._embedders = embedders
+        self._indexing = Indexing(services, embedders, stopping)
+        self._stopping = stopping
+        self._hands = hands
+        self._bulk_room = threading.BoundedSemaphore(max(1, hands - 1))
+        self._doing: dict[str, Job] = {}
+
+    def take(self, job_id: str) -> None:
+        """Does this job if it is free, and then whatever else is due."""
+        ids: Sequence[str] = [job_id]
+        while not self._stopping.is_set() and self._one_of(ids):
+            ids = jobs.due(self._services.db, LOOK_AT)
+
+    def sweep(self) -> None:
+        """Rings for jobs that are due, ends those over which workers died, and tends the embedders. Called every SWEEP_S and at the start."""
+        db = self._services.db
+        if jobs.to_bury(db):
+            db.write(self._bury)
+        if not self._services.bell.waiting():
+            for job_id in jobs.due(db, self._hands):
+                self._services.wake(job_id)
+        self._embedders.tend()
+
+    def go_on(self) -> None:
+        """The vector index takes vectors: jobs that waited for it need not wait any longer."""
+        self._services.db.write(lambda tx: jobs.hurry(tx, ("embed_document", "embed_message", "remove_vectors")))
+        self.sweep()
+
+    def put_back(self) -> None:
+        """What is still being done when the worker ends is free at once for the next one, and no crash of its own."""
+        for job in list(self._doing.values()):
+            self._services.db.write(lambda tx, job=job: jobs.put_back(tx, job, "The worker ended; the next one goes on.", wait_s=0.0))
+
+    def _one_of(self, ids: Sequence[str]) -> bool:
+        """Claims the first free one of these jobs and does it. Returns whether there was one."""
+        bulk_too = self._bulk_room.acquire(blocking=False)
+        job = None
+        try:
+            lanes = jobs.LANES if bulk_too else jobs.LANES[:1]
+            job = next((claimed for job_id in ids if (claimed := jobs.claim(self._services.db, job_id, lanes))), None)
+        finally:
+            if bulk_too and (job is None or job.lane != "bulk"):
+                self._bulk_room.release()
+        if job is None:
+            return False
+        self._doing[job.id] = job
+        try:
+            self._indexing.do(job)
+        except MaiSaleError as problem:  # the database refused to write how it ended: its lease will lapse
+            log.error("the end of job %s could not be stored: %s", job.id, problem)
+        finally:
+            self._doing.pop(job.id, None)
+            if job.lane == "bulk":
+                self._bulk_room.release()
+        return True
+
+    def _bury(self, tx: Transaction) -> None:
+        for job in jobs.bury(tx):
+            log.error("%s %s is given up: %s", job.kind, job.subject_id, job.cause)
+            self._indexing.give_up(tx, job, job.cause)
+
+
+def _nobody() -> Work:
+    raise RuntimeError("this process rings the bell; jobs are done by the worker")

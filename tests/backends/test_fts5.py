@@ -1,0 +1,132 @@
+"""Word search on SQLite."""
+
+import pytest
+
+from maisale.backends.fts5 import FTS5Index
+from maisale.records import PUBLIC_TENANT, Chunk, SearchFilter
+
+HERE = SearchFilter(("tenant-a",), ("policies",))
+
+
+def chunk(key, text, tenant="tenant-a", collection="policies", **more):
+    more.setdefault("document_id", key.split("#")[0])
+    return Chunk(key, tenant, collection, more.pop("title", ""), text, 0, 50, 0.0, **more)
+
+
+@pytest.fixture
+def index(db):
+    made = FTS5Index(db)
+    made.added = lambda *chunks: db.write(lambda tx: made.add(tx, chunks))
+    made.removed = lambda *keys, kind="documents": db.write(lambda tx: made.remove(tx, "tenant-a", kind, keys))
+    return made
+
+
+def found(index, question, where=HERE, kind="documents"):
+    return [hit.key for hit in index.search(kind, where, [(question, 1.0)], 20)]
+
+
+def test_nothing_indexed_finds_nothing(index):
+    assert found(index, "warranty") == []
+
+
+def test_the_best_chunk_comes_first(index):
+    index.added(chunk("a#chunk_0", "The warranty lasts 24 months."), chunk("b#chunk_0", "Months of rain."), chunk("c#chunk_0", "Opening hours."))
+    assert found(index, "How many months is the warranty?") == ["a#chunk_0", "b#chunk_0"]
+
+
+def test_marks_are_not_needed(index):
+    index.added(chunk("a#chunk_0", "Đường dây nóng bảo hành"))
+    assert found(index, "duong day nong") == found(index, "Đường dây nóng") == ["a#chunk_0"]
+
+
+def test_stems_find_other_endings(index):
+    index.added(chunk("a#chunk_0", "Customers are returning purifiers."))
+    (hit,) = index.search("documents", HERE, [("When may a customer return a purifier?", 1.0)], 5)
+    assert hit.stems > 0.3 and hit.words == 0
+
+
+def test_word_pairs_lift_the_chunk_that_keeps_the_order(index):
+    index.added(chunk("a#chunk_0", "hành bảo lọc nước máy"), chunk("b#chunk_0", "máy lọc nước bảo hành"))
+    assert found(index, "bảo hành máy lọc nước")[0] == "b#chunk_0"
+
+
+def test_title_and_heading_are_found(index):
+    index.added(chunk("a#chunk_0", "14 days.", title="Chính sách", heading="Đổi trả"))
+    assert found(index, "chinh sach doi tra") == ["a#chunk_0"]
+
+
+def test_another_tenant_sees_nothing(index):
+    index.added(chunk("a#chunk_0", "warranty"))
+    assert found(index, "warranty", SearchFilter(("tenant-b",), ("policies",))) == []
+
+
+def test_another_collection_or_document_is_not_searched(index):
+    index.added(chunk("a#chunk_0", "warranty"), chunk("b#chunk_0", "warranty", collection="prices"))
+    assert found(index, "warranty") == ["a#chunk_0"]
+    assert found(index, "warranty", SearchFilter(("tenant-a",), ("policies", "prices"), ("b",))) == ["b#chunk_0"]
+    assert found(index, "warranty", SearchFilter(("tenant-a",), ())) == []
+
+
+def test_public_chunks_are_found_beside_the_tenants_own(index):
+    index.added(chunk("a#chunk_0", "warranty here"), chunk("p#chunk_0", "warranty there", tenant=PUBLIC_TENANT, collection="help"))
+    assert set(found(index, "warranty", SearchFilter(("tenant-a", PUBLIC_TENANT), ("policies", "help")))) == {"a#chunk_0", "p#chunk_0"}
+
+
+def test_messages_have_an_index_of_their_own(index):
+    index.added(chunk("m#chunk_0", "warranty", document_id=None, message_id="m"))
+    assert found(index, "warranty") == []
+    assert found(index, "warranty", kind="messages") == ["m#chunk_0"]
+
+
+def test_adding_a_key_again_replaces_it(index):
+    index.added(chunk("a#chunk_0", "warranty"))
+    index.added(chunk("a#chunk_0", "returns"))
+    assert (found(index, "warranty"), found(index, "returns")) == ([], ["a#chunk_0"])
+
+
+def test_a_removed_chunk_is_gone_and_removing_it_again_is_harmless(index):
+    index.added(chunk("a#chunk_0", "warranty"), chunk("b#chunk_0", "warranty"))
+    index.removed("a#chunk_0")
+    index.removed("a#chunk_0")
+    assert found(index, "warranty") == ["b#chunk_0"]
+
+
+def test_what_is_rolled_back_is_not_indexed(index, db):
+    def work(tx):
+        index.add(tx, [chunk("a#chunk_0", "warranty")])
+        raise ValueError("no")
+
+    with pytest.raises(ValueError):
+        db.write(work)
+    assert found(index, "warranty") == []
+
+
+def test_scores_are_near_one_when_everything_is_there(index):
+    index.added(chunk("a#chunk_0", "warranty purifier"), chunk("b#chunk_0", "opening hours"))
+    (hit,) = index.search("documents", HERE, [("warranty purifier", 1.0)], 5)
+    assert 0.4 < hit.words <= 1.5
+
+
+def test_chunks_found_elsewhere_get_the_same_scores(index):
+    index.added(chunk("a#chunk_0", "The warranty lasts."), chunk("b#chunk_0", "warranty", collection="prices"))
+    parts = [("warranty", 1.0), ("lasting", 0.5)]
+    (hit,) = index.search("documents", HERE, parts, 5)
+    assert index.scores("documents", HERE, parts, ["a#chunk_0", "b#chunk_0", "none"]) == {"a#chunk_0": hit}
+
+
+def test_an_earlier_turn_counts_by_its_weight(index):
+    index.added(chunk("a#chunk_0", "warranty"), chunk("b#chunk_0", "returns"))
+    hits = {hit.key: hit for hit in index.search("documents", HERE, [("returns", 1.0), ("warranty", 0.3)], 5)}
+    assert hits["b#chunk_0"].words > hits["a#chunk_0"].words > 0
+
+
+def test_rare_words_weigh_more_and_absent_ones_most(index):
+    index.added(*(chunk(f"d{n}#chunk_0", "purifier filter" if n else "purifier warranty") for n in range(9)))
+    idf = index.idf("documents", ("tenant-a", "tenant-b"), ["purifier", "warranty", "moon"])
+    assert 0 <= idf["purifier"] < idf["warranty"] < idf["moon"]
+
+
+@pytest.mark.parametrize("text", ["", '"', "' OR 1=1 --", "NEAR(a b)", "body:x* AND", "(((", "\0", "place : zc", "*", "-- {body} ^a + b", "日本語", "a" * 30_000, "word " * 6000])
+def test_any_text_can_be_asked(index, text):
+    index.added(chunk("a#chunk_0", "warranty"))
+    assert isinstance(found(index, text), list)

@@ -1,0 +1,119 @@
+"""The table of jobs: one owner at a time, attempts counted, nothing forgotten."""
+
+import time
+
+import pytest
+
+from maisale.store import jobs
+
+
+def add(db, kind="read_document", lane="people", payload=None):
+    return db.write(lambda tx: jobs.add(tx, "tenant-a", kind, "subject", lane, payload))
+
+
+def make_due(db, job_id):
+    db.write(lambda tx: tx.execute("UPDATE jobs SET next_at = 0 WHERE id = :id", id=job_id))
+
+
+def row(db, job_id):
+    return db.rows("SELECT * FROM jobs WHERE id = :id", id=job_id)[0]
+
+
+def test_a_job_has_one_owner(db):
+    job_id = add(db, payload={"keys": ["a"]})
+    job = jobs.claim(db, job_id)
+    assert (job.kind, job.tenant_id, job.attempts, job.payload) == ("read_document", "tenant-a", 1, {"keys": ["a"]})
+    assert jobs.claim(db, job_id) is None
+
+
+def test_a_finished_job_is_never_claimed_again(db):
+    job = jobs.claim(db, add(db))
+    db.write(lambda tx: jobs.finish(tx, job))
+    assert jobs.claim(db, job.id) is None and jobs.due(db, 9) == []
+
+
+def test_a_job_whose_lease_lapsed_is_claimed_by_another_and_costs_no_attempt(db):
+    job_id = add(db)
+    jobs.claim(db, job_id, lease_s=-1)
+    assert jobs.due(db, 9) == [job_id]
+    assert jobs.claim(db, job_id).attempts == 1
+    assert row(db, job_id)["crashes"] == 1
+
+
+def test_wrong_answers_wait_longer_each_time_and_the_third_is_the_last(db):
+    job_id, waits = add(db), []
+    for attempt in (1, 2, 3):
+        job = jobs.claim(db, job_id)
+        dead = db.write(lambda tx, job=job: jobs.fail(tx, job, "The model said nothing."))
+        waits.append(row(db, job_id)["next_at"] - time.time())
+        assert dead == (attempt == 3)
+        make_due(db, job_id)
+    assert 2 < waits[0] < waits[1] < 11
+    assert [(job.id, job.cause) for job in jobs.dead(db)] == [(job_id, "The model said nothing.")]
+    assert jobs.claim(db, job_id) is None
+
+
+def test_a_job_that_failed_is_not_due_before_its_time(db):
+    job = jobs.claim(db, add(db))
+    db.write(lambda tx: jobs.fail(tx, job, "cause"))
+    assert jobs.claim(db, job.id) is None and jobs.due(db, 9) == []
+
+
+def test_a_service_that_is_away_costs_no_attempt(db):
+    job_id = add(db)
+    for _ in range(5):
+        job = jobs.claim(db, job_id)
+        db.write(lambda tx, job=job: jobs.put_back(tx, job, "Ollama is away.", wait_s=0))
+    assert (row(db, job_id)["state"], row(db, job_id)["attempts"]) == ("pending", 0)
+
+
+def test_jobs_that_waited_for_a_service_go_on_when_it_is_back(db):
+    waiting, other = jobs.claim(db, add(db, "embed_message")), jobs.claim(db, add(db, "read_document"))
+    db.write(lambda tx: [jobs.put_back(tx, job, "away", wait_s=300) for job in (waiting, other)])
+    db.write(lambda tx: jobs.hurry(tx, ["embed_message"]))
+    assert jobs.due(db, 9) == [waiting.id]
+
+
+def test_people_go_before_bulk(db):
+    bulk, people = add(db, lane="bulk"), add(db)
+    assert jobs.due(db, 9) == [people, bulk]
+    assert jobs.due(db, 1) == [people]
+    assert jobs.claim(db, bulk, lanes=("people",)) is None
+
+
+def test_a_new_worker_takes_over_at_once(db):
+    job_id = add(db)
+    jobs.claim(db, job_id)
+    assert jobs.due(db, 9) == []
+    assert db.write(jobs.take_over) == 1
+    assert jobs.due(db, 9) == [job_id]
+
+
+def test_a_job_that_kills_its_workers_is_buried(db):
+    job_id = add(db)
+    jobs.claim(db, job_id)
+    for _ in range(jobs.CRASHES - 1):
+        assert not jobs.to_bury(db)
+        db.write(lambda tx: tx.execute("UPDATE jobs SET lease_until = 0"))
+        jobs.claim(db, job_id)
+    db.write(lambda tx: tx.execute("UPDATE jobs SET lease_until = 0"))
+    assert jobs.to_bury(db) and jobs.claim(db, job_id) is None
+    assert [job.id for job in db.write(jobs.bury)] == [job_id]
+    assert jobs.counts(db)["dead"] == 1
+
+
+def test_a_dead_letter_can_be_tried_again(db):
+    job_id = add(db)
+    db.write(lambda tx: tx.execute("UPDATE jobs SET state = 'dead', attempts = 3"))
+    assert db.write(lambda tx: jobs.revive(tx, job_id))
+    assert jobs.claim(db, job_id).attempts == 1
+
+
+def test_a_job_that_was_rolled_back_does_not_exist(db):
+    def work(tx):
+        jobs.add(tx, "tenant-a", "read_document", "subject")
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        db.write(work)
+    assert jobs.counts(db) == {"pending": 0, "running": 0, "done": 0, "dead": 0}
