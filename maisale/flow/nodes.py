@@ -1,0 +1,251 @@
+"""The steps of the policy. Each reads the state, does one thing, and returns what it found out; the order is graph.py's, the numbers ranking.py's.
+
+Nodes are synchronous and run in a thread: they wait for SQL and for the vector index, never for a model's answer.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from langchain_core.messages import HumanMessage
+from langgraph.runtime import Runtime
+
+from maisale.contracts import Embedder
+from maisale.errors import ModelFailed, ModelUnavailable
+from maisale.flow import prompts, ranking
+from maisale.flow.reading import Reader
+from maisale.flow.state import AgentState, Decision, Question, Sources
+from maisale.records import Candidate, Chunk, Citation, Hit, SearchFilter, Trace
+from maisale.store.chunks import chunks, kind_of
+from maisale.text import content_words, fold
+
+CLOSEST_TITLES = 3
+TRACED = 40  # candidates kept with the reply
+_CITED = re.compile(r"\[\d+\]")
+_NO_LIMIT = 1 << 30
+
+Node = Callable[[AgentState, Runtime[Sources]], dict[str, Any]]
+
+
+def _timed(node: Node) -> Node:
+    @functools.wraps(node)
+    def timed(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
+        began = time.perf_counter()
+        found = node(state, runtime)
+        return {**found, "milliseconds": {node.__name__: round((time.perf_counter() - began) * 1000, 2)}}
+
+    return timed
+
+
+@_timed
+def recall(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
+    """Reads the question, and looks for its answer in this conversation: its messages, its files, the sources of earlier answers."""
+    sources, where = runtime.context, state["where"]
+    said = [message.text for message in state["history"] if isinstance(message, HumanMessage)]
+    question = ranking.read_question(state["asked"], said)
+    about = {word for text, _ in question.parts for word in content_words(text)}
+    idf = dict(sources.words.idf("documents", where.tenants, about))
+    embedder = sources.embedder
+    vector, notes = _question_vector(embedder, question, idf)
+    found: list[Candidate] = []
+    answered_by: dict[str, str] = {"words": sources.words.label}
+    if state["conversation_id"] in where.collections:
+        here = SearchFilter(where.tenants, (state["conversation_id"],), where.documents)
+        for kind in ("messages", "documents"):
+            # A first question's conversation is empty but for files, which the search of the knowledge sees as well.
+            candidates, who = _search(sources, kind, here, question, vector if said else None)
+            found += candidates
+            answered_by["vectors"] = who
+    found += _cited_before(sources, where, question, state["earlier"])
+    passages = _once(one for one in found if _says_something(one.chunk, state["asked"], said))
+    coverage = ranking.enough(question, [one.chunk for one in passages], Reader(question, idf))
+    return {
+        "question": question,
+        "idf": idf,
+        "embedder": embedder.name if embedder and vector is not None else "",
+        "vector": vector,
+        "candidates": passages,
+        "coverage": coverage,
+        "path": "history",
+        "answered_by": answered_by,
+        "notes": notes,
+    }
+
+
+@_timed
+def search_knowledge(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
+    """Adds what the readable collections and the conversation's files hold."""
+    found, who = _search(runtime.context, "documents", state["where"], state["question"], state["vector"])
+    notes = (f"Vectors were not searched ({who.removeprefix('none: ')}); words answered.",) if who.startswith("none: ") and state["vector"] is not None else ()
+    return {"candidates": _once([*found, *state["candidates"]]), "path": "knowledge", "answered_by": {"vectors": who}, "notes": notes}
+
+
+@_timed
+def rank(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
+    """Puts the candidates in order and numbers those that the answer may use."""
+    settings, question = runtime.context.settings, state["question"]
+    ranked = ranking.rank(state["candidates"], _reader(state), _vectors_of(state), state["conversation_id"], time.time())
+    if not state["model_name"]:
+        return {"candidates": ranking.choose(ranked, settings.retrieval_k, settings.retrieval_k, _NO_LIMIT)}
+    budget = prompts.passage_budget(question.text, state["history"], state["context_tokens"])
+    chosen = ranking.choose(ranked, settings.retrieval_k, settings.retrieval_k_max, budget, prompts.FRAME_TOKENS)
+    if ranked and not any(one.number for one in chosen):
+        note = f"The question leaves no room for a passage in the {state['context_tokens']:,} tokens of {state['model_name']}; quotations answer. Raise NUM_CTX or ask in fewer words."
+        return {"candidates": ranking.choose(ranked, settings.retrieval_k, settings.retrieval_k, _NO_LIMIT), "model_name": None, "notes": (note,)}
+    cut = sum(one.reason == "budget" for one in chosen)
+    note = (f"{cut} passage{'s' if cut > 1 else ''} did not fit the {state['context_tokens']:,} tokens that the model reads.",) if cut else ()
+    return {"candidates": chosen, "notes": note}
+
+
+@_timed
+def judge(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
+    """Decides from the scores whether the passages answer, may be related, or do not."""
+    outcome, score = ranking.judge(state["candidates"], state["question"].language, _vectors_of(state))
+    return {"outcome": outcome, "gate": score}
+
+
+@_timed
+def compose(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
+    """Writes the prompt; the model's answer is streamed outside of the flow."""
+    question, used = state["question"], _used(state)
+    messages = prompts.prompt(question.text, question.language, state["history"], used, state["context_tokens"], state["outcome"] == "possible")
+    return {"decision": Decision(state["outcome"], "", messages, _citations(used, _reader(state)), _trace(state, runtime, state["model_name"] or ""))}
+
+
+@_timed
+def quote(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
+    """Answers with the best sentences themselves."""
+    used, reader = _used(state), _reader(state)
+    text = prompts.quotation(prompts.best_quotes(used, reader), state["question"].language, state["outcome"] == "possible")
+    return {"decision": Decision(state["outcome"], text, None, _citations(used, reader), _trace(state, runtime, "quotations"))}
+
+
+@_timed
+def abstain(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
+    """Says that nothing was found, and which documents come closest."""
+    candidates = [one for one in state["candidates"] if one.chunk.document_id]
+    closest = tuple(dict.fromkeys(one.chunk.title for one in candidates))[:CLOSEST_TITLES]
+    unused = {**state, "candidates": [ranking.unused(one) for one in state["candidates"]]}
+    text = prompts.nothing_found(state["question"].language, closest)
+    return {"decision": Decision("abstain", text, None, (), _trace(unused, runtime, "", closest))}
+
+
+def _question_vector(embedder: Embedder | None, question: Question, idf: dict[str, float]) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    if embedder is None:
+        return None, ("The embedding model is away; words answered.",)
+    try:
+        return embedder.query_vector(question.parts, lambda word: idf.get(word) or 1.0), ()
+    except (ModelUnavailable, ModelFailed) as problem:
+        return None, (f"The question was not embedded ({problem}); words answered.",)
+
+
+def _search(sources: Sources, kind: str, where: SearchFilter, question: Question, vector: np.ndarray | None) -> tuple[list[Candidate], str]:
+    """What words and vectors find, each with both scores, and who answered for the vectors."""
+    limit = sources.settings.retrieval_candidates
+    by_words = {hit.key: hit for hit in sources.words.search(kind, where, question.parts, limit)}
+    near, who = sources.nearest(kind, where, vector, limit) if vector is not None else ([], "none: no vector of the question")
+    return _with_text(sources, kind, where, question, near, by_words), who
+
+
+def _cited_before(sources: Sources, where: SearchFilter, question: Question, earlier: Sequence[Citation]) -> list[Candidate]:
+    """The passages that earlier answers cite, as far as they can still be read."""
+    keys = list(dict.fromkeys(citation.key for citation in earlier))
+    return [one for kind in ("documents", "messages") for one in _with_text(sources, kind, where, question, [Hit(key, 0.0) for key in keys], {}, known=False)] if keys else []
+
+
+def _with_text(
+    sources: Sources, kind: str, where: SearchFilter, question: Question, near: Sequence[Hit], by_words: dict[str, Any], known: bool = True
+) -> list[Candidate]:
+    """Candidates with their chunks, read under the filter once more: an index is not trusted with tenancy."""
+    vectors = {hit.key: hit.score for hit in near}
+    missing = [key for key in vectors if key not in by_words]
+    by_words = {**by_words, **sources.words.scores(kind, where, question.parts, missing)}
+    texts = chunks(sources.db, where, list(dict.fromkeys([*by_words, *vectors])))
+    return [
+        Candidate(
+            chunk,
+            vector_score=vectors.get(key) if known else None,
+            word_score=by_words[key].words if key in by_words else 0.0,
+            stem_score=by_words[key].stems if key in by_words else 0.0,
+        )
+        for key, chunk in texts.items()
+        if kind_of(chunk) == kind
+    ]
+
+
+def _once(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Each chunk once, with the vector score where one of its finders knew it."""
+    kept: dict[str, Candidate] = {}
+    for one in candidates:
+        other = kept.get(one.chunk.key)
+        if other is None or (other.vector_score is None and one.vector_score is not None):
+            kept[one.chunk.key] = one
+    return list(kept.values())
+
+
+def _says_something(chunk: Chunk, asked: str, said: Sequence[str]) -> bool:
+    """False for messages that hold no answer: questions, and replies whose sources are candidates themselves."""
+    if not chunk.message_id:
+        return True
+    text = chunk.text.strip()
+    return not (fold(text) == fold(asked) or text.endswith("?") or _CITED.search(text) or prompts.is_own_frame(text))
+
+
+def _reader(state: AgentState) -> Reader:
+    return Reader(state["question"], state["idf"])
+
+
+def _vectors_of(state: AgentState) -> str:
+    """The embedder whose vectors were searched; empty when words alone answered."""
+    return "" if state["answered_by"].get("vectors", "none: ").startswith("none: ") else state["embedder"]
+
+
+def _used(state: AgentState) -> list[Candidate]:
+    return [one for one in state["candidates"] if one.number]
+
+
+def _citations(used: Sequence[Candidate], reader: Reader) -> tuple[Citation, ...]:
+    return tuple(
+        Citation(
+            number=one.number or 0,
+            key=one.chunk.key,
+            title=one.chunk.title,
+            place=one.chunk.place,
+            text=one.chunk.text,
+            score=one.score,
+            strength=ranking.strength(one),
+            document_id=one.chunk.document_id,
+            message_id=one.chunk.message_id,
+            heading=one.chunk.heading,
+            highlights=reader.highlights(one.chunk),
+        )
+        for one in used
+    )
+
+
+def _trace(state: AgentState, runtime: Runtime[Sources], model: str, closest: tuple[str, ...] = ()) -> Trace:
+    question = state["question"]
+    gate = ranking.GATES[ranking.table_key(question.language, _vectors_of(state))]
+    return Trace(
+        question=question.text,
+        language=question.language,
+        path=state["path"],
+        coverage=state["coverage"],
+        coverage_needed=ranking.HISTORY_COVERAGE[question.language],
+        outcome=state["outcome"],
+        gate=state["gate"],
+        gate_needed=gate.possible,
+        candidates=tuple(one.without_text() for one in state["candidates"][:TRACED]),
+        answered_by=state["answered_by"],
+        embedder=_vectors_of(state),
+        model=model,
+        closest=closest,
+        notes=tuple(dict.fromkeys(state["notes"])),
+        milliseconds=state["milliseconds"],
+        searched=state["searched"],
+    )
