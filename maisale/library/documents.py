@@ -1,0 +1,235 @@
+"""What people do with documents: add, open, try again, remove, and mirror a folder. Reading and indexing them is the worker's.
+
+A document's bytes are on the disk before its row exists, and its row goes before its bytes: a crash leaves at most a file without a row,
+which the next start sweeps away.
+"""
+
+from __future__ import annotations
+
+import logging
+import mimetypes
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
+from maisale.contracts import Transaction
+from maisale.errors import BadInput, NotAllowed, NotFound, Unreadable
+from maisale.library.decoding import clean
+from maisale.library.files import keep_file
+from maisale.library.reading import check_kind
+from maisale.records import PUBLIC_TENANT, Chunk, Document, Scope
+from maisale.services import Services
+from maisale.store import accounts, chunks, conversations, documents, jobs
+
+log = logging.getLogger(__name__)
+
+KNOWLEDGE = "Knowledge"  # where a document goes when nobody names a collection; the whole tenant reads it
+NAME_CHARACTERS = 200
+
+
+def add_document(services: Services, scope: Scope, path: Path, name: str, *, collection: str | None = None, conversation_id: str | None = None) -> Document:
+    """Takes a copy of the file at `path`; durable when this returns, the worker reads it from there.
+
+    conversation_id: private to this conversation. The same file twice in one place is one document.
+    Raises Unreadable, BadInput, NotFound or StorageFailed; then nothing was stored.
+    """
+    name = checked_name(name)
+    check_file(services, path, name)
+    if collection and conversation_id:
+        raise BadInput("A document goes into a collection or into a conversation, not into both.")
+    document_id = str(uuid.uuid4())
+    size, content_hash = keep_file(services.settings, path, document_id)
+
+    def work(tx: Transaction) -> tuple[str, str | None]:
+        place = conversations.get_conversation(tx, scope, conversation_id).id if conversation_id else writable_collection(tx, scope, collection or KNOWLEDGE)
+        for known in documents.documents_named(tx, place, name):
+            if known["content_hash"] == content_hash and known["stage"] != "failed" and known["owner_id"] == scope.user_id:
+                return known["id"], None
+        return document_id, receive(tx, scope, place, document_id, name, size, content_hash, conversation_id=conversation_id)
+
+    try:
+        kept_id, job_id = services.db.write(work)
+    except BaseException:
+        _unlink(services, [document_id])
+        raise
+    if job_id:
+        services.wake(job_id)
+    else:
+        _unlink(services, [document_id])
+    return documents.get_document(services.db, scope, kept_id)
+
+
+def remove_document(services: Services, scope: Scope, document_id: str) -> None:
+    """Removes the document with its passages, words and vectors. Raises NotFound or NotAllowed."""
+
+    def work(tx: Transaction) -> list[str]:
+        check_may_change(tx, scope, document_id)
+        return erase(services, tx, document_id)
+
+    _end(services, services.db.write(work), [document_id])
+
+
+def retry_document(services: Services, scope: Scope, document_id: str) -> Document:
+    """Reads a failed document again. Raises NotFound, NotAllowed, or BadInput when it has not failed."""
+
+    def work(tx: Transaction) -> str:
+        check_may_change(tx, scope, document_id)
+        row = documents.document_row(tx, document_id)
+        if row["stage"] != "failed":
+            raise BadInput(f"{row['title']} has not failed, so there is nothing to try again.")
+        documents.set_stage(tx, document_id, "received")
+        return jobs.add(tx, row["tenant_id"], "read_document", document_id)
+
+    services.wake(services.db.write(work))
+    return documents.get_document(services.db, scope, document_id)
+
+
+def open_file(services: Services, scope: Scope, document_id: str) -> tuple[Path, Document]:
+    """The file as it was received, for whoever may read the document. Raises NotFound."""
+    document = documents.get_document(services.db, scope, document_id)
+    path = services.settings.files_dir / document_id
+    if not path.is_file():
+        raise NotFound(f"The file of {document.title} is gone from the server. Add it again.")
+    return path, document
+
+
+def delete_conversation(services: Services, scope: Scope, conversation_id: str) -> None:
+    """Removes a conversation with its messages and files, their passages, words and vectors. Raises NotFound."""
+
+    def work(tx: Transaction) -> tuple[list[str], list[str]]:
+        conversations.get_conversation(tx, scope, conversation_id)
+        files = documents.documents_of_conversation(tx, conversation_id)
+        job_ids = _erase_chunks(services, tx, conversation_id, chunks.conversation_chunks(tx, scope, conversation_id))
+        conversations.delete_conversation(tx, scope, conversation_id)
+        return job_ids, files
+
+    job_ids, files = services.db.write(work)
+    _end(services, job_ids, files)
+
+
+def sweep_files(services: Services, older_than_s: float = 3600) -> int:
+    """Removes files without a row, which a crash left behind. Young ones may be on their way in through another process."""
+    known = {row["id"] for row in services.db.rows("SELECT id FROM documents")}
+    before = time.time() - older_than_s
+    lost = [path for path in services.settings.files_dir.iterdir() if path.name not in known and path.stat().st_mtime < before]
+    for path in lost:
+        path.unlink(missing_ok=True)
+    if lost:
+        log.info("%d files without a document were removed", len(lost))
+    return len(lost)
+
+
+def checked_name(name: str) -> str:
+    """A file's name as it is kept: without folders and control characters. Raises BadInput."""
+    kept = " ".join(clean(PurePath(name.replace("\\", "/")).name).split())
+    if not kept or len(kept) > NAME_CHARACTERS:
+        raise BadInput(f"The file's name has {len(kept)} characters; it takes 1 to {NAME_CHARACTERS}. Rename it and add it again.")
+    return kept
+
+
+def check_file(services: Services, path: Path, name: str) -> None:
+    """Raises Unreadable for what no reader will take: of an unknown kind, empty, or too large."""
+    check_kind(name)
+    try:
+        size = path.stat().st_size
+    except OSError as problem:
+        raise Unreadable(f"{name} cannot be opened ({problem.strerror}). Check its permissions.") from problem
+    if not size:
+        raise Unreadable(f"{name} is empty. Save it with its contents and add it again.")
+    if size > services.settings.upload_mb * 1_000_000:
+        raise Unreadable(f"{name} has {size / 1e6:,.1f} MB; {services.settings.upload_mb} MB is the most. Split it, or raise UPLOAD_MB.")
+
+
+def receive(
+    tx: Transaction,
+    scope: Scope,
+    collection_id: str,
+    document_id: str,
+    source: str,
+    size: int,
+    content_hash: str,
+    *,
+    modified_at: float | None = None,
+    conversation_id: str | None = None,
+    lane: str = "people",
+) -> str:
+    """The document's row and its job, all or nothing; returns the job's id."""
+    name = PurePath(source).name
+    documents.receive_document(
+        tx,
+        scope,
+        collection_id,
+        document_id=document_id,
+        title=name,
+        source=source,
+        media_type=mimetypes.guess_type(name)[0] or "text/plain",
+        size=size,
+        content_hash=content_hash,
+        modified_at=modified_at,
+        conversation_id=conversation_id,
+    )
+    return jobs.add(tx, documents.document_row(tx, document_id)["tenant_id"], "read_document", document_id, lane)
+
+
+def erase(services: Services, tx: Transaction, document_id: str) -> list[str]:
+    """Everything of a document but its file; returns the jobs that take it out of the vector index."""
+    job_ids = _erase_chunks(services, tx, document_id, chunks.chunks_of(tx, document_id))
+    documents.delete_document(tx, document_id)
+    return job_ids
+
+
+def writable_collection(tx: Transaction, scope: Scope, name: str, visibility: str | None = None) -> str:
+    """The id of the collection; made when it is missing. visibility None: as it is, a new one for the tenant. Raises NotAllowed or BadInput."""
+    name = name.strip()
+    if not name or len(name) > NAME_CHARACTERS:
+        raise BadInput(f"The collection's name has {len(name)} characters; it takes 1 to {NAME_CHARACTERS}.")
+    if visibility not in (None, "tenant", "private", "public"):
+        raise BadInput(f"The visibility is {visibility!r}; it is one of tenant, private, public.")
+    if visibility == "public" and accounts.get_user(tx, scope.user_id).role != "instance_admin":
+        raise NotAllowed("A public collection is read by every tenant; only the instance's admin may fill one.")
+    if name == documents.HELP and visibility != "public":
+        raise BadInput(f"{name!r} is the name of Mai-Sale's own pages. Choose another name for the collection.")
+    found = documents.collection_named(tx, scope, name, visibility or "tenant")
+    kept = tx.rows("SELECT visibility FROM collections WHERE id = :id", id=found)[0]["visibility"]
+    if visibility and kept != visibility:  # a private file must not come where the whole tenant reads
+        raise BadInput(f"The collection {name!r} exists and its visibility is {kept}, not {visibility}. Choose another name, or that visibility.")
+    return found
+
+
+def check_may_change(tx: Transaction, scope: Scope, document_id: str) -> None:
+    """Raises NotFound for what this person cannot read, NotAllowed for what belongs to somebody else."""
+    document = documents.get_document(tx, scope, document_id)
+    row = documents.document_row(tx, document_id)
+    if row["owner_id"] == scope.user_id:
+        return
+    allowed = ("instance_admin",) if row["tenant_id"] == PUBLIC_TENANT else ("instance_admin", "tenant_admin")
+    if accounts.get_user(tx, scope.user_id).role not in allowed:
+        raise NotAllowed(f"{document.title} was added by somebody else. Ask that person or an admin.")
+
+
+def _erase_chunks(services: Services, tx: Transaction, subject_id: str, found: Sequence[Chunk]) -> list[str]:
+    job_ids = []
+    by_index: dict[tuple[str, str], list[str]] = {}
+    for chunk in found:
+        by_index.setdefault((chunk.tenant_id, chunks.kind_of(chunk)), []).append(chunk.key)
+    for (tenant_id, kind), keys in by_index.items():
+        services.words.remove(tx, tenant_id, kind, keys)
+        chunks.delete_chunks(tx, keys)
+        payload = {"tenant_id": tenant_id, "kind": kind, "keys": keys}
+        job_ids.append(jobs.add(tx, tenant_id, "remove_vectors", subject_id, "people", payload))
+    return job_ids
+
+
+def _end(services: Services, job_ids: Sequence[str], document_ids: Sequence[str]) -> None:
+    for job_id in job_ids:
+        services.wake(job_id)
+    _unlink(services, document_ids)
+
+
+def _unlink(services: Services, document_ids: Sequence[str]) -> None:
+    for document_id in document_ids:
+        try:
+            (services.settings.files_dir / document_id).unlink(missing_ok=True)
+        except OSError as problem:
+            log.warning("the file of document %s stays until the next start: %s", document_id, problem)

@@ -1,0 +1,319 @@
+"""What each job does: a file to passages, passages to words and vectors, vectors to the index. Every step may be repeated and doubles nothing.
+
+A text that no embedder takes stays searchable by words, and its document says so. A model or an index that is away puts the job back and costs no
+attempt; a wrong answer costs one. How jobs are remembered is store/jobs.py's, when they run tasks.py's.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
+import numpy as np
+
+from maisale.contracts import Embedder, KeptIndex, Transaction
+from maisale.errors import IndexUnavailable, MaiSaleError, ModelFailed, ModelUnavailable, StorageFailed, Unreadable
+from maisale.library.chunking import Part, Piece, chunk_text
+from maisale.library.embedders import Embedders
+from maisale.library.reading import read
+from maisale.records import Chunk, Job, VectorRow
+from maisale.services import Services
+from maisale.store import chunks, conversations, documents, jobs
+from maisale.text import indexed_text
+
+log = logging.getLogger(__name__)
+
+SLICE = 200  # chunks in one transaction: other processes wait for its end, about 0.3 s
+BATCH = 32  # texts given to an embedder at once, between two looks at whether to stop
+READ_BACK = 8  # vectors of a document that are searched for after it was indexed
+
+
+class Stopping(MaiSaleError):
+    """The worker is ending; the job goes on in the next one."""
+
+
+class Indexing:
+    """Does jobs. For several threads at once."""
+
+    def __init__(self, services: Services, embedders: Embedders, stopping: threading.Event | None = None):
+        self._services = services
+        self._embedders = embedders
+        self._stopping = stopping or threading.Event()
+        self._kinds: dict[str, Callable[[Job], None]] = {
+            "read_document": self._read_document,
+            "embed_document": self._embed_document,
+            "embed_message": self._embed_message,
+            "remove_vectors": self._remove_vectors,
+        }
+
+    def do(self, job: Job) -> None:
+        """Does a claimed job and writes down how it ended. Raises only StorageFailed, when that cannot be written."""
+        db, bulk = self._services.db, job.lane == "bulk"
+        try:
+            self._kinds[job.kind](job)
+        except Stopping as problem:
+            cause = str(problem)
+            db.write(lambda tx: jobs.put_back(tx, job, cause, wait_s=0.0), bulk=bulk)
+        except (ModelUnavailable, IndexUnavailable, StorageFailed) as problem:
+            log.info("%s %s waits: %s", job.kind, job.subject_id, problem)
+            cause = str(problem)
+            wait_s = jobs.PAUSE_S if isinstance(problem, ModelUnavailable) and not self._embedders.well() else jobs.AWAY_S
+            db.write(lambda tx: jobs.put_back(tx, job, cause, wait_s), bulk=bulk)
+        except Exception as problem:  # recorded as the job's cause; another of its kind may go well
+            cause = str(problem) if isinstance(problem, MaiSaleError) else f"The worker met an error of its own ({type(problem).__name__})."
+            # Without the exception's text, which may quote the document.
+            log.error("%s %s failed (%s):\n%s", job.kind, job.subject_id, type(problem).__name__, "".join(traceback.format_tb(problem.__traceback__)))
+            db.write(lambda tx: jobs.fail(tx, job, cause) and self.give_up(tx, job, cause), bulk=bulk)
+        else:
+            db.write(lambda tx: jobs.finish(tx, job), bulk=bulk)
+
+    def give_up(self, tx: Transaction, job: Job, cause: str) -> None:
+        """Tells the subject of a dead job what became of it: what cannot be read has failed, what has no vectors is still found by words."""
+        row = documents.document_row(tx, job.subject_id)
+        if row and job.kind == "read_document":
+            documents.set_stage(tx, job.subject_id, "failed", cause=cause)
+        elif row and job.kind == "embed_document" and row["stage"] == "searchable":
+            documents.set_stage(tx, job.subject_id, "searchable", cause=f"It is found by words only. {cause}")
+
+    # Passages
+
+    def _read_document(self, job: Job) -> None:
+        row = documents.document_row(self._services.db, job.subject_id)
+        if row is None:
+            return
+        path = self._services.settings.files_dir / row["id"]
+        try:
+            if not path.is_file():
+                raise Unreadable(f"The file of {row['title']} is gone from the server. Add it again.")
+            pieces = chunk_text(read(path, row["title"]))
+        except Unreadable as problem:
+            self._fail(job, str(problem))
+            return
+        title = _title_of(pieces) or row["title"]
+        made = [
+            Chunk(
+                key=f"{row['id']}#chunk_{piece.position}",
+                tenant_id=row["tenant_id"],
+                collection_id=row["collection_id"],
+                title=title,
+                text=piece.text,
+                position=piece.position,
+                tokens=piece.tokens,
+                dated_at=row["modified_at"] or row["received_at"],
+                document_id=row["id"],
+                conversation_id=row["conversation_id"],
+                heading=piece.heading,
+                place=" · ".join(filter(None, [row["title"] if title != row["title"] else "", piece.place])),
+            )
+            for piece in pieces
+        ]
+        self._replace_chunks(job, row["owner_id"], made)
+
+    def _fail(self, job: Job, cause: str) -> None:
+        """The document has failed for good; passages of an earlier version must not answer for it."""
+        old = chunks.chunks_of(self._services.db, job.subject_id)
+
+        def work(tx: Transaction) -> None:
+            documents.set_stage(tx, job.subject_id, "failed", cause=cause, chunks=0)
+            self._remove_chunks(tx, old)
+            if old:
+                payload = {"tenant_id": old[0].tenant_id, "kind": "documents", "keys": [chunk.key for chunk in old]}
+                jobs.add(tx, job.tenant_id, "remove_vectors", job.subject_id, "bulk", payload)
+
+        self._services.db.write(work, bulk=job.lane == "bulk")
+
+    def _replace_chunks(self, job: Job, owner_id: str, made: Sequence[Chunk]) -> None:
+        """The document's passages and their words, in slices; the last one makes it searchable and adds what comes next."""
+        old = chunks.chunks_of(self._services.db, job.subject_id)
+        parts = list(_slices(made, SLICE)) or [[]]
+        for begun in list(_slices(old, SLICE))[1:]:
+            self._write_for_document(job, lambda tx, begun=begun: self._remove_chunks(tx, begun))
+        for number, part in enumerate(parts):
+
+            def work(tx: Transaction, number: int = number, part: Sequence[Chunk] = part) -> list[str]:
+                if number == 0:
+                    self._remove_chunks(tx, old[:SLICE])
+                chunks.insert_chunks(tx, owner_id, part)
+                self._services.words.add(tx, part)
+                return self._searchable(tx, job, old, made) if number == len(parts) - 1 else []
+
+            for job_id in self._write_for_document(job, work) or []:
+                self._services.wake(job_id)
+
+    def _write_for_document(self, job: Job, work: Callable[[Transaction], list[str] | None]) -> list[str] | None:
+        """`work` in a transaction, unless the document was deleted meanwhile."""
+
+        def unless_deleted(tx: Transaction) -> list[str] | None:
+            jobs.renew(tx, job)
+            return work(tx) if documents.document_row(tx, job.subject_id) else None
+
+        return self._services.db.write(unless_deleted, bulk=job.lane == "bulk")
+
+    def _searchable(self, tx: Transaction, job: Job, old: Sequence[Chunk], made: Sequence[Chunk]) -> list[str]:
+        documents.set_stage(tx, job.subject_id, "searchable", chunks=len(made))
+        added = [jobs.add(tx, job.tenant_id, "embed_document", job.subject_id, job.lane)]
+        kept = {chunk.key for chunk in made}
+        if gone := [chunk.key for chunk in old if chunk.key not in kept]:
+            payload = {"tenant_id": old[0].tenant_id, "kind": "documents", "keys": gone}
+            added.append(jobs.add(tx, job.tenant_id, "remove_vectors", job.subject_id, "bulk", payload))
+        jobs.finish(tx, job)  # here already: a crash behind this line must not add the next jobs again
+        return added
+
+    def _remove_chunks(self, tx: Transaction, old: Sequence[Chunk]) -> None:
+        if old:
+            keys = [chunk.key for chunk in old]
+            self._services.words.remove(tx, old[0].tenant_id, chunks.kind_of(old[0]), keys)
+            chunks.delete_chunks(tx, keys)
+
+    def _make_message_chunks(self, job: Job) -> None:
+        """The message's passages and their words, once."""
+
+        def work(tx: Transaction) -> None:
+            row = conversations.message_row(tx, job.subject_id)
+            pieces = chunk_text([Part(row["text"])]) if row else []
+            old = chunks.chunks_of(tx, job.subject_id)
+            if [chunk.text for chunk in old] == [piece.text for piece in pieces]:
+                return
+            self._remove_chunks(tx, old)
+            made = [
+                Chunk(
+                    key=f"{row['id']}#chunk_{piece.position}",
+                    tenant_id=row["tenant_id"],
+                    collection_id=row["conversation_id"],
+                    title=row["title"],
+                    text=piece.text,
+                    position=piece.position,
+                    tokens=piece.tokens,
+                    dated_at=row["created_at"],
+                    message_id=row["id"],
+                    conversation_id=row["conversation_id"],
+                    heading=piece.heading,
+                )
+                for piece in pieces
+            ]
+            chunks.insert_chunks(tx, row["user_id"], made)
+            self._services.words.add(tx, made)
+
+        self._services.db.write(work, bulk=job.lane == "bulk")
+
+    # Vectors
+
+    def _embed_message(self, job: Job) -> None:
+        self._make_message_chunks(job)
+        self._embed(job)
+
+    def _embed_document(self, job: Job) -> None:
+        refused = self._embed(job)
+        if not job.payload:  # a build beside changes nothing that people see
+            self._services.db.write(lambda tx: _complete(tx, job.subject_id, refused), bulk=job.lane == "bulk")
+
+    def _embed(self, job: Job) -> list[Chunk]:
+        """Vectors of every embedder that wants them, in SQL and in the index; returns the chunks that an embedder refused."""
+        names = [job.payload["build"]] if job.payload else self._embedders.wanted()
+        found = {name: self._services.embedder_named(name) for name in names}
+        refused = [chunk for embedder in found.values() if embedder for chunk in self._embed_with(embedder, job)]
+        if away := [name for name, embedder in found.items() if embedder is None]:
+            raise ModelUnavailable(f"The embedding model {away[0]} is away.")
+        return refused
+
+    def _embed_with(self, embedder: Embedder, job: Job) -> list[Chunk]:
+        refused: list[Chunk] = []
+        for batch in _slices(chunks.missing_vectors(self._services.db, job.subject_id, embedder.name), BATCH):
+            self._go_on()
+            vectors, failed = _vectors(embedder, batch)
+            refused += failed
+
+            def keep(tx: Transaction, vectors: Sequence[tuple[Chunk, np.ndarray]] = vectors) -> None:
+                chunks.save_vectors(tx, embedder.name, vectors)
+                jobs.renew(tx, job)
+
+            self._services.db.write(keep, bulk=True)
+        self._index(embedder.name, job)
+        return refused
+
+    def _index(self, embedder: str, job: Job) -> None:
+        """Brings the subject's vectors into the index and reads some of them back by a search."""
+        db, index, read_at = self._services.db, self._services.vectors, time.time()
+        waiting = chunks.unindexed_vectors(db, embedder, job.subject_id)
+        for (tenant_id, kind), group in groupby(waiting, key=lambda one: one[:2]):
+            for batch in _slices([row for _, _, row in group], SLICE):
+                if index is not None:
+                    self._go_on()
+                    self._write_index(index, tenant_id, embedder, kind, batch)
+                keys = [row.key for row in batch]
+
+                def mark(tx: Transaction, keys: Sequence[str] = keys) -> None:
+                    chunks.mark_indexed(tx, embedder, keys, read_at)
+                    jobs.renew(tx, job)
+
+                db.write(mark, bulk=True)
+
+    def _write_index(self, index: KeptIndex, tenant_id: str, embedder: str, kind: str, rows: Sequence[VectorRow]) -> None:
+        index.upsert(tenant_id, embedder, kind, rows)
+        sample = rows[:: max(1, len(rows) // READ_BACK)]
+        if index.lost(tenant_id, embedder, kind, sample):
+            index.upsert(tenant_id, embedder, kind, rows)
+            if lost := index.lost(tenant_id, embedder, kind, sample):
+                raise ModelFailed(f"The vector index took {len(rows)} passages and does not find {len(lost)} of them again.")
+        there = chunks.existing(self._services.db, "vectors", [row.key for row in rows])
+        if gone := [row.key for row in rows if row.key not in there]:  # deleted while they were on their way
+            index.delete(tenant_id, embedder, kind, gone)
+
+    def _remove_vectors(self, job: Job) -> None:
+        """Takes deleted chunks out of the index of every embedder; one that was made again meanwhile stays."""
+        index, gone = self._services.vectors, job.payload
+        if index is None:
+            return
+        there = chunks.existing(self._services.db, "chunks", gone["keys"])
+        keys = [key for key in gone["keys"] if key not in there]
+        for tenant_id, embedder, kind in index.indexes():
+            if (tenant_id, kind) == (gone["tenant_id"], gone["kind"]):
+                index.delete(tenant_id, embedder, kind, keys)
+
+    def _go_on(self) -> None:
+        if self._stopping.is_set():
+            raise Stopping("The worker is ending; the next one goes on.")
+
+
+def _vectors(embedder: Embedder, batch: Sequence[Chunk]) -> tuple[list[tuple[Chunk, np.ndarray]], list[Chunk]]:
+    """The vectors of `batch`, and the chunks that the embedder refuses: one of them does not cost the others theirs."""
+    left, refused = list(batch), []
+    while left:
+        try:
+            rows = embedder.vectors([indexed_text(chunk.title, chunk.heading, chunk.text) for chunk in left])
+            return list(zip(left, rows, strict=True)), refused
+        except ModelFailed as problem:
+            if not problem.positions:
+                raise
+            log.warning("%s gives no vector for %s", embedder.name, ", ".join(left[position].key for position in problem.positions))
+            refused += [left[position] for position in problem.positions]
+            left = [chunk for position, chunk in enumerate(left) if position not in problem.positions]
+    return [], refused
+
+
+def _title_of(pieces: Sequence[Piece]) -> str:
+    """The document's own title: the one heading that everything in it stands below."""
+    roots = {piece.heading.split(" > ")[0] for piece in pieces}
+    return roots.pop() if len(roots) == 1 else ""
+
+
+def _complete(tx: Transaction, document_id: str, refused: Sequence[Chunk]) -> None:
+    """Vectors find the document too, or it says which of its passages only words find."""
+    row = documents.document_row(tx, document_id)
+    if row is None or row["stage"] not in ("searchable", "complete"):
+        return  # deleted, or being read anew
+    if not refused:
+        documents.set_stage(tx, document_id, "complete")
+        return
+    first = refused[0].position + 1
+    which = f"Passage {first} is" if len(refused) == 1 else f"{len(refused)} passages, the first of them passage {first}, are"
+    documents.set_stage(tx, document_id, "searchable", cause=f"{which} found by words only: the embedding model gives no vector for the text.")
+
+
+def _slices(items: Sequence, size: int) -> Iterator[Sequence]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,287 @@
+"""From a received file or a message to words and vectors: every step may be repeated, and what goes wrong is told."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from maisale.backends.chroma import ChromaIndex
+from maisale.errors import ModelFailed, ModelUnavailable
+from maisale.library import upkeep
+from maisale.library.embedders import Embedders
+from maisale.library.indexing import Indexing
+from maisale.records import ModelStatus, Scope, SearchFilter
+from maisale.store import chunks, conversations, documents, facts, jobs
+
+LINH = Scope("tenant-a", "linh")
+TEXT = "# Returns\n\nA purifier may be returned within 30 days.\n\n# Filters\n\nThe filter lasts six months."
+
+
+class Ollama:
+    """A model server with an embedder that refuses some words, or is away."""
+
+    name, dimensions = "bge-m3", 8
+
+    def __init__(self, well_s=1000.0):
+        self.away, self.refused, self.answer_wrongly = False, "poison", False
+        self.status = ModelStatus("url", True, None, self.name, checked_at=1.0, well_since=time.time() - well_s)
+
+    def embedder(self):
+        return None if self.away else self
+
+    def vectors(self, texts):
+        if self.away:
+            raise ModelUnavailable("Ollama is away.")
+        if self.answer_wrongly:
+            raise ModelFailed("The model answered with an error.")
+        if bad := tuple(position for position, text in enumerate(texts) if self.refused in text):
+            problem = ModelFailed("no vector")
+            problem.positions = bad
+            raise problem
+        made = np.random.default_rng(len(texts[0])).normal(size=(len(texts), 8)).astype(np.float32)
+        return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def index(tmp_path):
+    opened = ChromaIndex(tmp_path / "chroma")
+    opened.open()
+    opened.ready()
+    yield opened
+    opened.release()
+
+
+@pytest.fixture
+def worker(services):
+    """Does jobs with exact search only; the tests that are about Chroma give it one."""
+    services.vectors = None
+    return Worker(services)
+
+
+class Worker:
+    def __init__(self, services):
+        self.services, self.db = services, services.db
+        self.embedders = Embedders(services, well_s=100)
+        self.indexing = Indexing(services, self.embedders)
+
+    def work(self):
+        """Does what is due until nothing is; returns the kinds of what was done."""
+        done = []
+        while ids := jobs.due(self.db, 1):
+            job = jobs.claim(self.db, ids[0])
+            self.indexing.do(job)
+            done.append(job.kind)
+        return done
+
+    def receive(self, text=TEXT, name="help.md", document_id="doc"):
+        (self.services.settings.files_dir / document_id).write_text(text, "utf-8")
+
+        def row(tx):
+            place = documents.collection_named(tx, LINH, "Knowledge")
+            documents.receive_document(tx, LINH, place, document_id=document_id, title=name, source=name, media_type="", size=1, content_hash="")
+            jobs.add(tx, LINH.tenant_id, "read_document", document_id)
+            return place
+
+        return self.db.write(row)
+
+    def again(self, kind, subject="doc", payload=None):
+        self.db.write(lambda tx: jobs.add(tx, LINH.tenant_id, kind, subject, "people", payload))
+        return self.work()
+
+    def document(self):
+        return documents.get_document(self.db, LINH, "doc")
+
+    def keys(self, table):
+        return sorted(row["key"] for row in self.db.rows(f"SELECT key FROM {table}"))
+
+
+def test_a_document_becomes_searchable_and_then_complete(worker):
+    place = worker.receive()
+    worker.indexing.do(jobs.claim(worker.db, jobs.due(worker.db, 1)[0]))
+    assert worker.document().stage == "searchable"
+    where = SearchFilter((LINH.tenant_id,), (place,))
+    assert worker.services.words.search("documents", where, [("returned", 1.0)], 5)[0].key == "doc#chunk_0"
+    assert worker.work() == ["embed_document"]
+    assert (worker.document().stage, worker.document().chunks, worker.document().embedded) == ("complete", 2, 2)
+
+
+def test_doing_it_again_doubles_nothing(worker):
+    worker.receive()
+    worker.work()
+    worker.again("read_document")
+    worker.again("embed_document")
+    assert worker.keys("chunks") == worker.keys("vectors") == ["doc#chunk_0", "doc#chunk_1"]
+    assert worker.document().stage == "complete"
+
+
+def test_a_shorter_version_leaves_nothing_of_the_longer_one(worker, index):
+    worker.services.vectors = index
+    worker.receive()
+    worker.work()
+    (worker.services.settings.files_dir / "doc").write_text("Short.", "utf-8")
+    worker.again("read_document")
+    assert worker.keys("chunks") == ["doc#chunk_0"]
+    assert index.keys(LINH.tenant_id, "hash-1024", "documents") == {"doc#chunk_0"}
+
+
+@pytest.mark.parametrize(("text", "cause"), [("", "is empty"), (None, "is gone from the server")])
+def test_a_file_that_cannot_be_read_fails_at_once_with_the_cause(worker, text, cause):
+    worker.receive(text or "x")
+    path = worker.services.settings.files_dir / "doc"
+    path.write_text(text) if text is not None else path.unlink()
+    assert worker.work() == ["read_document"]
+    assert worker.document().stage == "failed" and cause in worker.document().cause
+
+
+def test_a_document_deleted_meanwhile_leaves_nothing(worker):
+    worker.receive()
+    worker.db.write(lambda tx: tx.execute("DELETE FROM documents"))
+    assert worker.work() == ["read_document"]
+    assert worker.keys("chunks") == [] and jobs.counts(worker.db)["done"] == 1
+
+
+def test_a_message_gets_its_chunks_once(worker):
+    ack, _ = worker.db.write(lambda tx: conversations.accept_question(tx, LINH, None, "How long does the filter last?", "Filter", {}))
+    worker.work()
+    worker.again("embed_message", ack.message_id)
+    key = f"{ack.message_id}#chunk_0"
+    assert worker.keys("chunks") == worker.keys("vectors") == [key]
+    chunk = chunks.conversation_chunks(worker.db, LINH, ack.conversation_id)[0]
+    assert (chunk.collection_id, chunk.message_id, chunk.title) == (ack.conversation_id, ack.message_id, "Filter")
+
+
+def test_vectors_reach_the_index_and_are_found_there(worker, index):
+    worker.services.vectors = index
+    worker.receive()
+    worker.work()
+    rows = chunks.vectors_of(worker.db, "hash-1024", ["doc#chunk_0", "doc#chunk_1"])
+    assert len(rows) == 2 and index.lost(LINH.tenant_id, "hash-1024", "documents", rows) == []
+    assert worker.document().stage == "complete"
+
+
+def test_an_index_that_is_not_open_puts_the_job_back(worker, tmp_path):
+    worker.services.vectors = closed = ChromaIndex(tmp_path / "other")
+    worker.receive()
+    worker.work()
+    assert worker.document().stage == "searchable"
+    waiting = worker.db.rows("SELECT state, attempts, cause FROM jobs WHERE kind = 'embed_document'")[0]
+    assert (waiting["state"], waiting["attempts"]) == ("pending", 0) and "being opened" in waiting["cause"]
+    closed.release()
+
+
+def test_removed_vectors_leave_the_index_unless_they_were_made_again(worker, index):
+    worker.services.vectors = index
+    worker.receive()
+    worker.work()
+    worker.db.write(lambda tx: chunks.delete_chunks(tx, ["doc#chunk_1"]))
+    worker.again("remove_vectors", payload={"tenant_id": LINH.tenant_id, "kind": "documents", "keys": ["doc#chunk_0", "doc#chunk_1"]})
+    assert index.keys(LINH.tenant_id, "hash-1024", "documents") == {"doc#chunk_0"}
+
+
+def test_a_fresh_folder_begins_with_the_model_that_is_there(worker):
+    worker.services.models = Ollama(well_s=0)
+    assert worker.embedders.active() == "bge-m3"
+
+
+def test_without_a_model_it_begins_with_the_built_in_one(worker):
+    assert worker.embedders.active() == "hash-1024"
+
+
+def test_one_text_that_no_embedder_takes_costs_the_others_nothing(worker):
+    worker.services.models = Ollama()
+    worker.receive(TEXT + "\n\n# Bad\n\npoison")
+    worker.work()
+    assert worker.keys("vectors") == ["doc#chunk_0", "doc#chunk_1"]
+    assert worker.document().stage == "searchable" and "Passage 3 is found by words only" in worker.document().cause
+
+
+def test_a_model_that_is_away_costs_no_attempt_and_goes_on_when_it_is_back(worker):
+    worker.services.models = ollama = Ollama()
+    worker.embedders.active()
+    ollama.away = True
+    worker.embedders.tend()
+    worker.receive()
+    assert worker.work() == ["read_document", "embed_document"]
+    assert worker.document().stage == "searchable" and worker.work() == []
+    ollama.away = False
+    worker.embedders.tend()
+    assert worker.work() == ["embed_document"] and worker.document().stage == "complete"
+
+
+def test_wrong_answers_end_in_a_cause_and_the_words_stay(worker):
+    worker.services.models = ollama = Ollama()
+    ollama.answer_wrongly = True
+    worker.receive()
+    for _ in range(3):
+        worker.work()
+        worker.db.write(lambda tx: tx.execute("UPDATE jobs SET next_at = 0 WHERE state = 'pending'"))
+    assert worker.document().stage == "searchable" and "The model answered with an error." in worker.document().cause
+    assert jobs.counts(worker.db)["dead"] == 1
+
+
+def test_a_better_embedder_takes_over_only_when_its_index_is_complete(worker):
+    worker.receive()
+    worker.work()
+    worker.services.models = Ollama()
+    worker.embedders.tend()
+    assert facts.get_fact(worker.db, facts.EMBEDDER) == "hash-1024"
+    assert worker.work() == ["embed_document"]
+    worker.embedders.tend()
+    assert worker.embedders.active() == "bge-m3"
+
+
+def test_a_text_that_the_better_embedder_refuses_does_not_hold_it_up(worker):
+    worker.receive(TEXT + "\n\n# Bad\n\npoison")
+    worker.work()
+    worker.services.models = Ollama()
+    for _ in range(3):
+        worker.embedders.tend()
+        worker.work()
+    assert worker.embedders.active() == "bge-m3"
+
+
+def test_a_model_that_flaps_starts_no_rebuild_and_one_that_leaves_keeps_its_index(worker):
+    worker.embedders.active()
+    worker.services.models = ollama = Ollama(well_s=5)
+    assert worker.embedders.wanted() == ["hash-1024"]
+    worker.db.write(lambda tx: facts.set_fact(tx, facts.EMBEDDER, "bge-m3"))
+    ollama.away = True
+    assert worker.embedders.wanted() == ["bge-m3"]
+
+
+def test_new_passages_are_embedded_for_both_while_one_is_built_beside(worker):
+    worker.embedders.active()
+    worker.services.models = Ollama()
+    worker.receive()
+    worker.work()
+    assert {row["embedder"] for row in worker.db.rows("SELECT embedder FROM vectors")} == {"hash-1024", "bge-m3"}
+
+
+def test_an_index_that_lost_everything_is_filled_from_sql(worker, index):
+    worker.receive()
+    worker.work()
+    assert upkeep.fill(worker.db, index, thorough=False, stopping=threading.Event()) == 2
+    assert index.keys(LINH.tenant_id, "hash-1024", "documents") == {"doc#chunk_0", "doc#chunk_1"}
+
+
+def test_what_sql_does_not_have_leaves_the_index(worker, index):
+    worker.services.vectors = index
+    worker.receive()
+    worker.work()
+    worker.db.write(lambda tx: chunks.delete_chunks(tx, ["doc#chunk_1"]))
+    upkeep.fill(worker.db, index, thorough=False, stopping=threading.Event())
+    assert index.keys(LINH.tenant_id, "hash-1024", "documents") == {"doc#chunk_0"}
+
+
+def test_a_worker_that_is_ending_hands_its_job_on(worker):
+    worker.receive()
+    worker.indexing.do(jobs.claim(worker.db, jobs.due(worker.db, 1)[0]))
+    ending = threading.Event()
+    ending.set()
+    job = jobs.claim(worker.db, jobs.due(worker.db, 1)[0])
+    Indexing(worker.services, worker.embedders, ending).do(job)
+    assert worker.work() == ["embed_document"] and worker.document().stage == "complete"
