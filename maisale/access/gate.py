@@ -1,0 +1,192 @@
+"""The door: every request passes here first, as pure ASGI so that streams are not wrapped again.
+
+It finds out who calls, by key or session, refuses what another site sends with a person's cookie, lets nobody near another's things on Gradio's
+routes (ownership.py), and cuts open streams when their key ends. Not its business: what a person may read, which the store decides by scope.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from maisale.access import keys
+from maisale.access.ownership import Ownership, Surface
+from maisale.contracts import Database
+from maisale.errors import MaiSaleError, NotAllowed, NotSignedIn
+from maisale.records import Caller
+
+log = logging.getLogger(__name__)
+
+COOKIE = "maisale_session"
+RECHECKED_EVERY_S = 2.0  # of an open stream: within 5 s of a revocation it is cut
+NOTED_KEYS = 10_000
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+# What answers without a key: all of it, and a test holds every other route against this table.
+OPEN: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("GET", "HEAD", "POST"), r"/login"),
+    (("POST",), r"/logout"),
+    (("GET", "HEAD", "POST"), r"/link/[^/]+"),
+    (("GET", "HEAD"), r"/healthz"),
+    (("GET", "HEAD"), r"/(static|assets)/.+"),
+    (("GET", "HEAD"), r"(/gradio_api)?/theme\.css"),
+    (("GET", "HEAD"), r"/(manifest\.json|robots\.txt|favicon\.ico)"),
+)
+_OPEN = tuple((methods, re.compile(path)) for methods, path in OPEN)
+
+
+class Gate:
+    """ASGI middleware. accounts: the database, or raises Overloaded while there is none."""
+
+    def __init__(self, app: ASGIApp, accounts: Callable[[], Database], surface: Surface):
+        self._app = app
+        self._accounts = accounts
+        self._ownership = Ownership(surface)
+        self._noted: dict[str, float] = {}  # key id -> when its last use was written
+        self._writing: set[asyncio.Task] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or (scope["type"] == "http" and is_open(scope["method"], route_path(scope))):
+            return await self._app(scope, receive, send)
+        headers = Headers(scope=scope)
+        try:
+            caller = self._admit_caller(scope, headers)
+            if scope["type"] == "http":
+                receive, send = await self._ownership.admit(caller.user.id, scope["method"], route_path(scope), scope["query_string"], receive, send)
+        except MaiSaleError as problem:
+            return await _refuse(scope, headers, problem, receive, send)
+        scope["caller"], scope["user_id"] = caller, caller.user.id
+        self._note_use(caller)
+        await self._serve(scope, headers, receive, send)
+
+    def _admit_caller(self, scope: Scope, headers: Headers) -> Caller:
+        caller = self._find_caller(headers)
+        if caller is None:
+            raise NotSignedIn("This needs a key: send the header X-API-Key, or sign in at /login.")
+        unsafe = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
+        if caller.session_id and unsafe and not same_origin(headers):
+            raise NotAllowed("This request did not come from Mai-Sale's own page. Programs send the header X-API-Key instead of the cookie.")
+        return caller
+
+    def _find_caller(self, headers: Headers) -> Caller | None:
+        """Asked at every request and never remembered: a revoked key is refused at once, whoever revoked it."""
+        if key := key_of(headers):
+            return keys.caller_of_key(self._accounts(), key)
+        if session := session_of(headers):
+            return keys.caller_of_session(self._accounts(), session)
+        return None
+
+    async def _serve(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        """Serves the request as long as its key or session is valid."""
+        began = False
+
+        async def sending(message: Any) -> None:
+            nonlocal began
+            began = began or message["type"] == "http.response.start"
+            await send(message)
+
+        work = asyncio.ensure_future(self._app(scope, receive, sending))
+        try:
+            while not (await asyncio.wait({work}, timeout=RECHECKED_EVERY_S))[0]:
+                if not self._still_admitted(headers):
+                    break
+        finally:
+            finished = work.done()
+            if not finished:
+                work.cancel()
+                await asyncio.wait({work})
+        if finished:
+            work.result()
+        elif began:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        else:
+            await _refuse(scope, headers, NotSignedIn("The key or session ended meanwhile."), receive, send)
+
+    def _still_admitted(self, headers: Headers) -> bool:
+        try:
+            return self._find_caller(headers) is not None
+        except MaiSaleError:  # the app closes, and closes this stream itself
+            return True
+
+    def _note_use(self, caller: Caller) -> None:
+        """Writes a key's last use behind the request's back, and at most once a minute."""
+        now = time.monotonic()
+        if caller.key_id == keys.LINK_KEY_ID or now - self._noted.get(caller.key_id, -keys.NOTED_EVERY_S) < keys.NOTED_EVERY_S:
+            return
+        if len(self._noted) > NOTED_KEYS:
+            self._noted.clear()
+        self._noted[caller.key_id] = now
+        writing = asyncio.ensure_future(self._write_use(caller.key_id))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+
+    async def _write_use(self, key_id: str) -> None:
+        try:
+            await keys.note_use(self._accounts(), key_id)
+        except MaiSaleError as problem:  # a full disk must not keep people from reading
+            log.warning("the last use of key %s was not written: %s", key_id, problem)
+
+
+def caller(request: Any) -> Caller:
+    """Who sent this request: a gr.Request or a Starlette one. Raises NotSignedIn for one that did not pass the gate."""
+    inner = getattr(request, "request", None) or request
+    found = getattr(inner, "scope", {}).get("caller")
+    if found is None:
+        raise NotSignedIn("This needs a key: send the header X-API-Key, or sign in at /login.")
+    return found
+
+
+def is_open(method: str, path: str) -> bool:
+    return any(method in methods and pattern.fullmatch(path) for methods, pattern in _OPEN)
+
+
+def route_path(scope: Scope) -> str:
+    """The path below the mount: a proxy's prefix must not carry a request past the tables."""
+    path, root = scope["path"], scope.get("root_path", "").rstrip("/")
+    return path[len(root) :] or "/" if root and (path == root or path.startswith(root + "/")) else path
+
+
+def key_of(headers: Headers) -> str | None:
+    if key := headers.get("x-api-key"):
+        return key.strip()
+    kind, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" and token.strip() else None
+
+
+def session_of(headers: Headers) -> str | None:
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE)
+
+
+def same_origin(headers: Headers) -> bool:
+    """Whether the browser says that our own page sent this. A cookie alone says only whose browser it is."""
+    if site := headers.get("sec-fetch-site"):
+        return site == "same-origin"
+    origin = urlsplit(headers.get("origin", ""))
+    return bool(origin.netloc) and origin.netloc == headers.get("host")
+
+
+async def _refuse(scope: Scope, headers: Headers, problem: MaiSaleError, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": str(problem)[:100]})
+        return
+    await _refusal(scope, headers, problem)(scope, receive, send)
+
+
+def _refusal(scope: Scope, headers: Headers, problem: MaiSaleError) -> Response:
+    if isinstance(problem, NotSignedIn) and scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
+        return RedirectResponse(scope.get("root_path", "").rstrip("/") + "/login", status_code=303)
+    extra = {401: {"WWW-Authenticate": 'Bearer realm="Mai-Sale"'}, 503: {"Retry-After": "2"}}.get(problem.status, {})
+    words = str(problem)
+    # Gradio's page reads `error` of some answers and `detail` of others.
+    return JSONResponse({"error": words, "detail": words}, problem.status, {"Cache-Control": "no-store", **extra})

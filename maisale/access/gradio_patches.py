@@ -1,0 +1,52 @@
+"""What Gradio 6.31 needs before and after its import to be safe and quick as a mounted app. This module itself does not import it.
+
+requirements.txt pins that version, and tests hold each point: look at them again when the version moves.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from copy import copy
+from typing import Any
+
+QUIET = {
+    "GRADIO_ANALYTICS_ENABLED": "False",  # else it reports every start to its makers
+    "HF_HUB_OFFLINE": "1",
+    # Gradio 6.31 builds a table of up to 10,000 rows for its monitoring page after every finished call, also where that page is off.
+    "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000",
+    "GRADIO_ANALYTICS_MAX_EVENTS": "1",
+}
+STREAMS = 200  # calls that may run at once; each open stream takes one
+WAITING_CALLS = 500
+SESSIONS = 1000  # pages whose state is kept
+
+
+def quiet_gradio() -> None:
+    """Sets what Gradio reads from the environment when it is imported; what is set already stays."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+def tune_gradio(demo: Any) -> None:
+    """For `demo` before it is mounted: how much may run and wait."""
+    demo.max_threads = STREAMS
+    demo.state_session_capacity = SESSIONS
+    demo.queue(default_concurrency_limit=None, max_size=WAITING_CALLS)
+
+
+def patch_gradio(demo: Any) -> None:
+    """For `demo` once it is mounted."""
+    # Gradio 6.31: only launch() sets this, and until it is set any file of the host is copied and served to whoever names it in a call.
+    demo.has_launched = True
+    sys.modules["gradio.state_holder"].SessionState.__init__ = _lean_session  # type: ignore[attr-defined]
+
+
+def _lean_session(self: Any, blocks: Any) -> None:
+    """Gradio 6.31's own computes the configuration of every component, 18 ms for a page of 150; only deep links read it, which are shut here."""
+    self.blocks_config = copy(blocks.default_config)
+    self.config_values = {}
+    self.state_data = {}
+    self._state_ttl = {}
+    self.is_closed = False
+    self.STATE_TTL_WHEN_CLOSED = 3600

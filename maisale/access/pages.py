@@ -1,0 +1,150 @@
+"""Signing in and out, and /healthz: what answers without a key. A key that was typed is never sent back, and never logged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from maisale.access import keys
+from maisale.access.gate import COOKIE, same_origin, session_of
+from maisale.config import Settings
+from maisale.contracts import Database
+from maisale.errors import MaiSaleError
+
+LANGUAGE_COOKIE = "maisale_language"
+LANGUAGES = ("en", "vi")
+LANGUAGE_S = 365 * 86400
+FORM_BYTES = 4096  # a key has 64
+
+_WORDS = {
+    "en": {
+        "wrong": "This key is not valid. Check that it was copied whole; a revoked or expired key needs a new one from your admin.",
+        "empty": "Paste your key first.",
+        "used": "This link was used already or is older than ten minutes. Sign in with a key, or ask for a new link (python -m maisale link).",
+        "foreign": "This form was not sent from Mai-Sale's own page. Type your key here.",
+    },
+    "vi": {
+        "wrong": "Khoá này không hợp lệ. Hãy kiểm tra đã chép đủ; nếu khoá bị thu hồi hoặc hết hạn, hãy xin quản trị viên khoá mới.",
+        "empty": "Hãy dán khoá vào trước.",
+        "used": "Liên kết này đã dùng hoặc đã quá mười phút. Hãy đăng nhập bằng khoá, hoặc xin liên kết mới (python -m maisale link).",
+        "foreign": "Biểu mẫu này không được gửi từ trang của Mai-Sale. Hãy nhập khoá tại đây.",
+    },
+}
+
+
+class Served(Protocol):
+    """What the app serves with; its callable raises Overloaded before the start."""
+
+    @property
+    def db(self) -> Database: ...
+
+    @property
+    def settings(self) -> Settings: ...
+
+
+class Looks(Protocol):
+    """The pages as HTML, made by the page's own floor."""
+
+    def sign_in_page(self, language: str, error: str | None = None) -> str: ...
+
+    def link_page(self, language: str) -> str: ...
+
+
+def router(running: Callable[[], Any], looks: Looks) -> APIRouter:
+    """running().services is Served."""
+    routes = APIRouter()
+
+    def served() -> Served:
+        return running().services
+
+    def sign_in_page(request: Request, error: str = "", status: int = 200) -> Response:
+        language = language_of(request)
+        return _page(request, looks.sign_in_page(language, _WORDS[language][error] if error else None), status)
+
+    @routes.get("/healthz")
+    def healthz() -> Response:
+        try:
+            served().db.rows("SELECT 1 AS one")
+        except MaiSaleError as problem:
+            return JSONResponse({"status": "starting", "cause": str(problem)}, problem.status, {"Retry-After": "2"})
+        return JSONResponse({"status": "ok"})
+
+    @routes.get("/login")
+    def show_sign_in(request: Request) -> Response:
+        return sign_in_page(request)
+
+    @routes.post("/login")
+    async def sign_in(request: Request) -> Response:
+        if not same_origin(request.headers):
+            return sign_in_page(request, "foreign", 403)
+        key = await _typed_key(request)
+        if not key:
+            return sign_in_page(request, "empty", 422)
+        session = await asyncio.to_thread(keys.sign_in, served().db, key)
+        return _come_in(request, served(), session) if session else sign_in_page(request, "wrong", 401)
+
+    # The link itself only shows a button: a mail program that looks at it must not use it up.
+    @routes.get("/link/{token}")
+    def show_link(request: Request, token: str) -> Response:
+        if not keys.link_is_open(served().db, token):
+            return sign_in_page(request, "used", 410)
+        return _page(request, looks.link_page(language_of(request)))
+
+    @routes.post("/link/{token}")
+    async def use_link(request: Request, token: str) -> Response:
+        if not same_origin(request.headers):
+            return sign_in_page(request, "foreign", 403)
+        session = await asyncio.to_thread(keys.sign_in_by_link, served().db, token)
+        return _come_in(request, served(), session) if session else sign_in_page(request, "used", 410)
+
+    @routes.post("/logout")
+    async def sign_out(request: Request) -> Response:
+        if not same_origin(request.headers):
+            return sign_in_page(request, "foreign", 403)
+        if session := session_of(request.headers):
+            await asyncio.to_thread(keys.sign_out, served().db, session)
+        answer = _go(request, "/login")
+        answer.delete_cookie(COOKIE, path="/")
+        return answer
+
+    return routes
+
+
+def language_of(request: Request) -> str:
+    """en or vi: as asked for in the address, else as chosen before, else the browser's."""
+    for asked in (request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE)):
+        if asked in LANGUAGES:
+            return asked
+    return "vi" if request.headers.get("accept-language", "").lower().startswith("vi") else "en"
+
+
+async def _typed_key(request: Request) -> str:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > FORM_BYTES:
+            return "too long to be a key"
+    return parse_qs(body.decode("utf-8", "replace")).get("key", [""])[0].strip()
+
+
+def _come_in(request: Request, served: Served, session: str) -> Response:
+    answer = _go(request, "/")
+    secure = request.url.scheme == "https" or served.settings.public_url.startswith("https://")
+    answer.set_cookie(COOKIE, session, max_age=keys.SESSION_S, path="/", httponly=True, samesite="lax", secure=secure)
+    return answer
+
+
+def _page(request: Request, html: str, status: int = 200) -> Response:
+    answer = HTMLResponse(html, status, {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"})
+    if request.query_params.get("lang") in LANGUAGES:
+        answer.set_cookie(LANGUAGE_COOKIE, language_of(request), max_age=LANGUAGE_S, path="/", samesite="lax")
+    return answer
+
+
+def _go(request: Request, path: str) -> Response:
+    return RedirectResponse(request.scope.get("root_path", "").rstrip("/") + path, 303, {"Cache-Control": "no-store"})

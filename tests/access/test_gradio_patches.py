@@ -1,0 +1,55 @@
+"""What we set and replace in Gradio 6.31, held against its own code: when the version moves, these say what to look at again."""
+
+import inspect
+import os
+import re
+import time
+from importlib.metadata import version
+
+import gradio as gr
+from gradio import state_holder
+from gradio_client import Client
+
+from maisale.access import gradio_patches
+
+
+def test_the_patched_version_is_the_pinned_one():
+    assert version("gradio") == "6.31.0"
+
+
+def test_gradio_sends_and_counts_nothing(door):
+    assert {name: os.environ[name] for name in gradio_patches.QUIET} == gradio_patches.QUIET
+    assert not gr.analytics.analytics_enabled()
+
+
+def test_what_was_set_before_stays(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    gradio_patches.quiet_gradio()
+    assert os.environ["HF_HUB_OFFLINE"] == "0"
+
+
+def test_a_mounted_page_refuses_files_of_the_host(door):
+    assert door.page.has_launched
+
+
+def test_a_new_session_has_everything_that_gradios_own_has(door):
+    """Were a new attribute added to a session, the lean one would lack it."""
+    lean = state_holder.SessionState(door.page)
+    lines = inspect.getsource(state_holder.SessionState).split("def __getitem__")[0].splitlines()
+    own = {re.match(r"self\.(\w+)", line.strip())[1] for line in lines if line.strip().startswith("self.")}
+    assert own == set(vars(lean))
+
+
+def test_a_new_session_costs_next_to_nothing(door):
+    with gr.Blocks() as large:
+        for _ in range(150):
+            gr.Textbox()
+    began = time.process_time()
+    for _ in range(100):
+        state_holder.SessionState(large)
+    assert (time.process_time() - began) / 100 < 0.001
+
+
+def test_a_session_still_keeps_its_state(door, linh):
+    client = Client(door.url, headers={"X-API-Key": linh.key}, verbose=False, analytics_enabled=False)
+    assert [client.predict(api_name="/tally") for _ in range(3)] == [1, 2, 3]
