@@ -1,0 +1,84 @@
+"""One turn: what is taken as a question, what it is called, and what the flow is told about the conversation so far."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from maisale.errors import BadInput
+from maisale.flow.graph import decide
+from maisale.flow.state import Decision
+from maisale.records import Citation, Message, Reply, Scope
+from maisale.services import Services
+from maisale.store import conversations, documents
+
+QUESTION_CHARACTERS = 32_000  # about 8,000 tokens: half of the default context
+TITLE_CHARACTERS = 60
+RECENT_MESSAGES = 12  # six turns; the prompt's token budget cuts further
+
+
+def checked_question(text: object) -> str:
+    """The question without white space around it. Raises BadInput."""
+    if not isinstance(text, str):
+        raise BadInput(f"A question is text; this is {type(text).__name__}.")
+    question = unicodedata.normalize("NFC", text).strip()
+    if not question:
+        raise BadInput("The question is empty. Type what you want to know.")
+    if len(question) > QUESTION_CHARACTERS:
+        raise BadInput(f"The question has {len(question):,} characters; {QUESTION_CHARACTERS:,} is the most. Send a long text as a file instead.")
+    strange = sum(unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") and char not in "\n\r\t" or char == "\ufffd" for char in question)
+    if "\0" in question or strange > len(question) // 50:
+        raise BadInput("The question is not readable text: it holds control or broken characters. Send a file as an upload instead.")
+    return "".join(char for char in question if char in "\n\r\t" or unicodedata.category(char) not in ("Cc", "Cs"))
+
+
+def title_of(question: str) -> str:
+    """A conversation's title: the beginning of its first question, cut between words."""
+    line = " ".join(question.split())
+    if len(line) <= TITLE_CHARACTERS:
+        return line
+    head = line[: TITLE_CHARACTERS + 1].rsplit(" ", 1)[0]
+    return head[:TITLE_CHARACTERS].rstrip(" ,.;:") + "…"
+
+
+def decide_answer(services: Services, scope: Scope, reply: Reply, use_model: bool = True) -> Decision:
+    """What to answer to the question behind `reply`. Blocking: run it in a thread.
+
+    Raises NotFound when the conversation or a chosen document went away meanwhile.
+    """
+    before, question = _turns_before(services, scope, reply)
+    choice = question.metadata
+    where, searched = documents.searchable(
+        services.db, scope, reply.conversation_id, names=choice.get("collections", ()), documents=choice.get("documents", ())
+    )
+    model = services.chat_model() if use_model else None
+    return decide(
+        services,
+        question.text,
+        scope,
+        where,
+        reply.conversation_id,
+        history=[_spoken(message) for message in before if message.text],
+        earlier=_earlier_citations(before),
+        model_name=model.name if model else None,
+        context_tokens=model.context_tokens if model else services.settings.num_ctx,
+        searched=searched,
+    )
+
+
+def _turns_before(services: Services, scope: Scope, reply: Reply) -> tuple[list[Message], Message]:
+    """The recent messages in front of the reply's question, and the question. Later questions that wait are not history."""
+    said = conversations.messages(services.db, scope, reply.conversation_id)
+    at = next(index for index, message in enumerate(said) if message.id == reply.question_id)
+    return said[max(0, at - RECENT_MESSAGES) : at], said[at]
+
+
+def _spoken(message: Message) -> BaseMessage:
+    return HumanMessage(message.text) if message.sender == "user" else AIMessage(message.text)
+
+
+def _earlier_citations(before: list[Message]) -> list[Citation]:
+    """What earlier answers rest on, the latest first."""
+    replies = [message.reply for message in reversed(before) if message.reply]
+    return [citation for reply in replies for citation in reply.citations if citation.cited]

@@ -1,0 +1,273 @@
+"""Running replies: each is a task of the app's event loop that outlives the request which asked.
+
+Any number of readers tail one reply; any tab of its owner stops it; what was written is stored every second and at every end.
+One reply a conversation runs at a time, in the order of the questions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from maisale.chat.ask import checked_question, decide_answer, title_of
+from maisale.chat.citations import CitationFilter, check
+from maisale.contracts import ChatModel
+from maisale.errors import MaiSaleError, ModelFailed, ModelUnavailable, Overloaded, StorageFailed
+from maisale.flow.state import Decision
+from maisale.library.documents import delete_conversation
+from maisale.records import Ack, Reply, Scope
+from maisale.services import Services
+from maisale.store import conversations
+
+log = logging.getLogger(__name__)
+
+SHOWN_EVERY_S = 0.06  # a reader needs no more than 15 snapshots a second; each costs the page a diff
+SAVED_EVERY_S = 1.0  # how much of an answer a crash may cost
+POLLED_EVERY_S = 0.5  # a reply that another process runs
+STORED_AGAIN_S = 5.0
+OPEN_REPLIES = 400  # running and waiting; beyond it a question would wait for minutes
+DECIDING_THREADS = 2  # as many as cores: retrieval is computing, more threads only take turns
+CLOSING_S = 5.0
+
+
+class Replies:
+    """The replies that run in this process. Made and used inside the event loop."""
+
+    def __init__(self, services: Services):
+        self.services = services
+        self._open: dict[str, _Running] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._threads = ThreadPoolExecutor(DECIDING_THREADS, thread_name_prefix="decide")
+
+    async def ask(
+        self, scope: Scope, text: object, conversation_id: str | None = None, collections: tuple[str, ...] = (), documents: tuple[str, ...] = ()
+    ) -> Ack:
+        """Accepts a question: durable when this returns; the answer follows by itself.
+
+        Raises BadInput, NotFound, Busy, Overloaded or StorageFailed; then nothing was stored.
+        """
+        question = checked_question(text)
+        if len(self._open) >= OPEN_REPLIES:
+            raise Overloaded("Too many questions are being answered right now; yours was not stored. Try again in some seconds.")
+        choice = {name: list(value) for name, value in (("collections", collections), ("documents", documents)) if value}
+        ack, job_id = await self.services.db.awrite(
+            lambda tx: conversations.accept_question(tx, scope, conversation_id, question, title_of(question), choice)
+        )
+        self._start(scope, Reply(ack.reply_id, ack.message_id, ack.conversation_id, "waiting", ""))
+        self.services.wake(job_id)
+        return ack
+
+    async def ask_again(self, scope: Scope, reply_id: str) -> Ack:
+        """Asks the question behind this reply anew, as the conversation's next turn."""
+        reply = await asyncio.to_thread(conversations.get_reply, self.services.db, scope, reply_id)
+        question = await asyncio.to_thread(conversations.get_message, self.services.db, scope, reply.question_id)
+        choice = {name: tuple(question.metadata.get(name, ())) for name in ("collections", "documents")}
+        return await self.ask(scope, question.text, reply.conversation_id, **choice)
+
+    async def tail(self, scope: Scope, reply_id: str) -> AsyncIterator[Reply]:
+        """The reply as it is, then as it changes; the last one has ended. Leaving does not stop the reply."""
+        while True:
+            running = self._open.get(reply_id)
+            if running and running.scope == scope:
+                async for reply in running.snapshots():
+                    yield reply
+                return
+            reply = await asyncio.to_thread(conversations.get_reply, self.services.db, scope, reply_id)
+            yield reply
+            if reply.ended:
+                return
+            await asyncio.sleep(POLLED_EVERY_S)
+
+    async def stop(self, scope: Scope, reply_id: str) -> Reply:
+        """Ends the reply now, keeping what was written; the model's request is closed. Harmless when it has ended."""
+        running = self._open.get(reply_id)
+        if running and running.scope == scope:
+            running.stop_asked = True
+            running.cancel()
+            await running.ended()
+        return await asyncio.to_thread(conversations.get_reply, self.services.db, scope, reply_id)
+
+    async def delete_conversation(self, scope: Scope, conversation_id: str) -> None:
+        """Stops what runs in it, then removes it with its messages, files, words and vectors. Raises NotFound."""
+        await asyncio.to_thread(conversations.get_conversation, self.services.db, scope, conversation_id)
+        for running in reversed([one for one in self._open.values() if one.reply.conversation_id == conversation_id and one.scope == scope]):
+            await self.stop(scope, running.reply.id)
+        await asyncio.to_thread(delete_conversation, self.services, scope, conversation_id)
+
+    async def recover(self) -> None:
+        """Gives every reply of an earlier life an end: begun ones are interrupted, waiting ones are answered now."""
+        for scope, reply in await asyncio.to_thread(conversations.unfinished_replies, self.services.db):
+            if reply.state == "waiting":
+                self._start(scope, reply)
+            else:
+                await self._store(scope, replace(reply, state="interrupted", step=""))
+
+    async def close(self) -> None:
+        """Interrupts what runs; what waits stays waiting and is answered after the next start."""
+        tasks = [running.task for running in self._open.values()]
+        for running in self._open.values():
+            running.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSING_S)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self, scope: Scope, reply: Reply) -> None:
+        running = self._open[reply.id] = _Running(scope, reply)
+        running.task = asyncio.create_task(self._run(running), name=f"reply {reply.id}")
+
+    async def _run(self, running: _Running) -> None:
+        """One reply from its turn to its end. Every way out of it is an end that is stored."""
+        end: dict[str, Any] = {}
+        try:
+            async with self._turns.setdefault(running.reply.conversation_id, asyncio.Lock()):
+                await self._answer(running)
+        except asyncio.CancelledError:
+            if not running.stop_asked and running.reply.state == "waiting":
+                self._open.pop(running.reply.id, None)
+                return  # the app closes; nothing was begun
+            end = {"state": "stopped" if running.stop_asked else "interrupted"}
+        except MaiSaleError as problem:
+            end = {"state": "failed", "cause": str(problem)}
+        except Exception as problem:  # the last resort of a task nobody awaits: an end with words, and the cause in the log
+            log.exception("reply %s failed", running.reply.id)
+            end = {"state": "failed", "cause": f"The answer broke off inside Mai-Sale ({type(problem).__name__}). The log says more; ask again."}
+        await self._end(running, **end)
+
+    async def _answer(self, running: _Running) -> None:
+        """Decides, then writes: the model's stream, a quotation, or that nothing was found."""
+        running.show(state="running", step="searching")
+        await self._store(running.scope, running.reply)
+        decision = await self._decide(running, use_model=True)
+        model = self.services.chat_model()
+        if decision.prompt is None or model is None:
+            if decision.prompt is not None:  # the model went away while the flow decided
+                decision = await self._decide(running, use_model=False)
+            return self._quote(running, decision)
+        running.show(step="reading", model=model.name, citations=decision.citations, trace=decision.trace)
+        try:
+            await self._write(running, model, decision)
+        except (ModelUnavailable, ModelFailed) as problem:
+            if running.written.get("text", "").strip():
+                raise
+            running.written = {}
+            log.warning("reply %s: %s; quoting instead", running.reply.id, problem)
+            quoted = await self._decide(running, use_model=False)
+            noted = replace(quoted.trace, notes=(*quoted.trace.notes, str(problem)))
+            self._quote(running, replace(quoted, trace=noted))
+
+    async def _decide(self, running: _Running, use_model: bool) -> Decision:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, decide_answer, self.services, running.scope, running.reply, use_model)
+
+    def _quote(self, running: _Running, decision: Decision) -> None:
+        citations = check(decision.text, decision.citations)
+        running.show(state="done", step="", text=decision.text, model=decision.trace.model, citations=citations, trace=decision.trace)
+
+    async def _write(self, running: _Running, model: ChatModel, decision: Decision) -> None:
+        """Streams the model's answer into the reply. Cancelling closes the upstream request."""
+        shown_at = saved_at = time.monotonic()
+        known = CitationFilter(len(decision.citations))
+        text = thinking = ""
+        async with contextlib.aclosing(model.stream(decision.prompt)) as deltas:
+            async for delta in deltas:
+                thinking += delta.thinking
+                text += known.feed(delta.text)
+                running.written = {"text": text, "thinking": thinking}
+                now = time.monotonic()
+                if now - shown_at >= SHOWN_EVERY_S:
+                    shown_at = now
+                    running.show(step="writing" if text else "reading", text=text, thinking=thinking)
+                if now - saved_at >= SAVED_EVERY_S:
+                    saved_at = now
+                    await self._store(running.scope, running.reply)
+        text += known.end()
+        if not text.strip():
+            raise ModelFailed(f"{model.name} ended without a word.")
+        citations = check(text, decision.citations)
+        trace = replace(decision.trace, notes=(*decision.trace.notes, *_cuts(model)))
+        running.show(state="done", step="", text=text, thinking=thinking, citations=citations, trace=trace)
+
+    async def _end(self, running: _Running, **end: Any) -> None:
+        """Stores the end first and shows it then: who saw an answer's end finds it after a crash."""
+        running.ending = True
+        final = replace(running.reply, step="", **{**running.written_if_open(), **end})
+        while True:
+            try:
+                await self._store(running.scope, final)
+                break
+            except StorageFailed as problem:  # a full disk, say: people are told at once, and the end is stored when it can be
+                log.error("reply %s could not be stored: %s", final.id, problem)
+                running.end(replace(final, state="failed", cause=str(problem)))
+                await asyncio.sleep(STORED_AGAIN_S)
+        self._open.pop(final.id, None)
+        turn = self._turns.get(final.conversation_id)
+        if turn and not turn.locked():
+            self._turns.pop(final.conversation_id, None)
+        running.end(final)
+
+    async def _store(self, scope: Scope, reply: Reply) -> None:
+        job_id = await self.services.db.awrite(lambda tx: conversations.save_reply(tx, scope, reply))
+        if job_id:
+            self.services.wake(job_id)
+
+
+def _cuts(model: ChatModel) -> list[str]:
+    """What a finished stream says of its limits, in words for the trace."""
+    notes = []
+    if model.prompt_was_cut:
+        notes.append(f"{model.name} read only a part of the prompt. Raise NUM_CTX, or check the server's memory.")
+    if model.answer_was_cut:
+        notes.append(f"{model.name} reached its limit before the answer was complete.")
+    return notes
+
+
+class _Running:
+    """A reply in the making and those who watch it."""
+
+    def __init__(self, scope: Scope, reply: Reply):
+        self.scope = scope
+        self.reply = reply
+        self.written: dict[str, str] = {}  # newer than what was shown
+        self.stop_asked = False
+        self.ending = False
+        self.task: asyncio.Task
+        self._final: Reply | None = None
+        self._changed = asyncio.Event()
+
+    def show(self, **changes: Any) -> None:
+        self.reply = replace(self.reply, **changes)
+        self._ring()
+
+    def end(self, final: Reply) -> None:
+        self._final = final
+        self._ring()
+
+    def cancel(self) -> None:
+        """Breaks the answering off; an end that is being stored is left alone."""
+        if not self.ending:
+            self.task.cancel()
+
+    async def ended(self) -> None:
+        async for _ in self.snapshots():
+            pass
+
+    def written_if_open(self) -> dict[str, str]:
+        return {} if self.reply.ended else self.written
+
+    async def snapshots(self) -> AsyncIterator[Reply]:
+        while self._final is None:
+            changed = self._changed
+            # An end is shown only once it is stored.
+            yield replace(self.reply, state="running") if self.reply.ended else self.reply
+            await changed.wait()
+        yield self._final
+
+    def _ring(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
