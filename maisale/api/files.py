@@ -1,0 +1,38 @@
+"""Documents as they came, for whoever may read them. A file is never run by the browser: what could be is sent as plain text or as a download."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import APIRouter, Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+
+from maisale.access.gate import caller
+from maisale.chat.replies import Replies
+from maisale.errors import MaiSaleError
+from maisale.library.documents import open_file
+
+# Shown inside the browser; all else is downloaded. HTML and SVG would run scripts with the reader's session.
+SHOWN = {".pdf": "application/pdf", ".txt": "text/plain", ".md": "text/plain", ".csv": "text/plain", ".json": "text/plain", ".html": "text/plain", ".htm": "text/plain"}
+HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox", "Cache-Control": "private, no-store"}
+
+
+def router(running: Callable[[], Replies]) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/files/{document_id}")
+    def file(document_id: str, request: Request) -> Response:
+        try:
+            path, document = open_file(running().services, caller(request).scope, document_id)
+        except MaiSaleError as problem:
+            return PlainTextResponse(str(problem), problem.status)
+        shown = SHOWN.get(path_suffix(document.title))
+        headers = {name: value for name, value in HEADERS.items() if shown != "application/pdf" or name != "Content-Security-Policy"}
+        kind = f"{shown}; charset=utf-8" if shown == "text/plain" else shown or "application/octet-stream"
+        return FileResponse(path, media_type=kind, filename=document.title, content_disposition_type="inline" if shown else "attachment", headers=headers)
+
+    return routes
+
+
+def path_suffix(title: str) -> str:
+    return "." + title.rpartition(".")[2].lower() if "." in title else ""

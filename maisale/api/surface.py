@@ -1,0 +1,35 @@
+"""What can be called on the page and its API, as the gate asks for it."""
+
+from __future__ import annotations
+
+import inspect
+
+import gradio as gr
+
+from maisale.access.ownership import Arguments
+
+
+class GradioSurface:
+    """The functions of `demo`, public ones by name."""
+
+    def __init__(self, demo: gr.Blocks):
+        self._demo = demo
+
+    def arguments(self, name: str) -> Arguments | None:
+        for function in self._demo.fns.values():
+            if function.api_name == name and function.api_visibility == "public" and function.fn:
+                return _arguments(function.fn)
+        return None
+
+    def has_function(self, number: int, session_hash: str | None) -> bool:
+        # A page that renders parts anew has functions of its own, numbered on.
+        sessions = self._demo.state_holder
+        if session_hash and session_hash in sessions:
+            return number in sessions.session_data[session_hash].blocks_config.fns
+        return number in self._demo.fns
+
+
+def _arguments(function: object) -> Arguments:
+    parameters = [one for one in inspect.signature(function).parameters.values() if one.annotation is not gr.Request]
+    required = tuple(one.name for one in parameters if one.default is one.empty)
+    return Arguments(required, tuple(one.name for one in parameters if one.default is not one.empty))

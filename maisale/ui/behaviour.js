@@ -1,0 +1,194 @@
+// What the page does in the browser by itself: pages, menu, drawer, citations, filters, drop zones, keys. What needs the server goes through `send`.
+(() => {
+  const root = document.documentElement, store = window.localStorage;
+  const cookie = (name, value) => { document.cookie = `${name}=${value}; path=/; max-age=31536000; samesite=lax`; };
+  const fold = (text) => text.normalize("NFD").replace(/[\u0300-\u036f]/g, "").replace(/đ/gi, "d").toLowerCase().trim();
+  const find = (selector) => document.querySelector(selector);
+  const address = () => new URLSearchParams(location.search);
+  const triggers = {};
+  const send = (panel, event, detail) => triggers[panel]?.(event, detail);
+  const open = {}; // what stands in a search box or how far a list is scrolled outlives a redraw of its panel
+
+  root.dataset.page = address().get("at") || "chat";
+  cookie("maisale_minutes", -new Date().getTimezoneOffset());
+
+  // A session that has ended answers 401; the gate then shows the sign-in page for the same address.
+  const fetched = window.fetch;
+  window.fetch = async (...asked) => {
+    const answer = await fetched(...asked);
+    if (answer.status === 401) location.reload();
+    return answer;
+  };
+
+  const theme = () => {
+    const chosen = store.getItem("theme") || "system";
+    const dark = chosen === "system" ? matchMedia("(prefers-color-scheme: dark)").matches : chosen === "dark";
+    if (document.body.classList.contains("dark") !== dark) document.body.classList.toggle("dark", dark);
+    root.classList.toggle("dark", dark);
+    root.style.colorScheme = dark ? "dark" : "light";
+    document.querySelectorAll("[data-theme]").forEach((one) => one.setAttribute("aria-pressed", one.dataset.theme === chosen));
+  };
+  document.addEventListener("DOMContentLoaded", () => {
+    theme();
+    // Gradio 6.31 sets its own choice when it starts, and at each change of the device's.
+    new MutationObserver(theme).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", theme);
+  });
+
+  const write = (changes, push = true) => {
+    const now = address();
+    for (const [name, value] of Object.entries(changes)) value ? now.set(name, value) : now.delete(name);
+    const next = now.size ? `?${now}` : location.pathname;
+    if (now.toString() !== address().toString()) history[push ? "pushState" : "replaceState"](null, "", next);
+  };
+  const go = (page) => {
+    root.dataset.page = page;
+    document.body.classList.remove("rail-open", "src-open");
+    write({ at: page === "chat" ? "" : page });
+    if (page === "documents") send("documents", "select", { do: "show" });
+  };
+  window.addEventListener("popstate", () => location.reload());
+
+  const filter = (input) => {
+    const scope = input.closest("nav, section"), wanted = fold(input.value), kind = scope.querySelector(".filter[aria-pressed=true]")?.dataset.filter || "all";
+    let seen = 0;
+    scope.querySelectorAll("[data-folded]").forEach((row) => {
+      row.hidden = !row.dataset.folded.includes(wanted) || (kind !== "all" && row.dataset.kind !== kind);
+      seen += !row.hidden;
+    });
+    scope.querySelectorAll(".day").forEach((day) => { day.hidden = !day.querySelector("[data-folded]:not([hidden])"); });
+    scope.querySelectorAll("[data-none]").forEach((one) => { one.hidden = seen > 0 || !wanted; });
+  };
+  const drawer = (wanted) => {
+    document.body.classList.toggle("src-open", wanted);
+    find("[data-drawer]")?.setAttribute("aria-expanded", document.body.classList.contains("src-open"));
+  };
+  const cite = (number) => {
+    const card = document.getElementById(`src-${number}`);
+    if (!card) return;
+    document.querySelectorAll(".card.chosen").forEach((one) => one.classList.remove("chosen"));
+    card.classList.add("chosen");
+    card.open = true;
+    if (matchMedia("(max-width: 860px)").matches) drawer(true);
+    setTimeout(() => { card.focus({ preventScroll: true }); card.scrollIntoView({ block: "nearest" }); }, 30);
+  };
+  const citation = (link) => {
+    const [, number, reply] = /^#src-(\d+)-(\w+)$/.exec(link.getAttribute("href")) || [];
+    document.querySelectorAll("#chat a.chosen").forEach((one) => one.classList.remove("chosen"));
+    link.classList.add("chosen");
+    if (find(".sources")?.dataset.reply === reply) cite(number);
+    else { open.cite = number; send("sources", "select", { reply, number }); }
+  };
+  const give = (target, files) => {
+    const input = find(target === "chat" ? "#composer input[type=file]" : "#library-upload input[type=file]");
+    if (!input || !files.length) return;
+    const carried = new DataTransfer();
+    [...files].forEach((file) => carried.items.add(file));
+    input.files = carried.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+    if (target === "chat") find("#composer textarea")?.focus();
+  };
+  const choose = (target) => {
+    const picker = Object.assign(document.createElement("input"), { type: "file", multiple: true });
+    picker.onchange = () => give(target, picker.files);
+    picker.click();
+  };
+  const row = (element, name, shown) => { // one of: nothing, renaming, deleting
+    const item = element.closest("li, .act");
+    [...item.children].forEach((one) => { one.hidden = one.matches(".renaming, .deleting") ? one !== name : shown; });
+  };
+  const acts = (button) => {
+    const item = button.closest("[data-id]"), id = item?.dataset.id || "", what = button.dataset.do;
+    const panel = button.closest("#documents") ? "documents" : button.closest("#attached") ? "attached" : "rail";
+    if (what === "ask-delete") { const asked = button.parentElement.querySelector(".deleting"); row(button, asked, true); asked.querySelector("[data-do=keep]").focus(); }
+    else if (what === "keep") row(button, null, false);
+    else if (what === "rename") { const form = item.querySelector(".renaming"); row(button, form, true); form.firstChild.focus(); form.firstChild.select(); }
+    else {
+      if (panel === "rail" && what !== "delete") { go("chat"); drawer(false); }
+      send(panel, "select", { do: what, id });
+    }
+  };
+
+  document.addEventListener("click", (event) => {
+    const hit = (selector) => event.target.closest?.(selector);
+    const link = hit('a[href^="#src-"], a[href^="#again-"]');
+    if (link) {
+      event.preventDefault(); event.stopPropagation();
+      const href = link.getAttribute("href");
+      return href.startsWith("#again-") ? send("sources", "retry", { again: href.slice(7) }) : citation(link);
+    }
+    if (hit("[data-menu]")) return document.body.classList.toggle("rail-open");
+    if (hit("[data-drawer]")) return drawer(!document.body.classList.contains("src-open"));
+    const inside = hit("#rail, #sources-col");
+    if (!inside && document.body.classList.contains("rail-open")) { event.preventDefault(); return document.body.classList.remove("rail-open"); }
+    if (!inside && document.body.classList.contains("src-open")) { event.preventDefault(); return drawer(false); }
+    document.querySelectorAll(".searched[open]").forEach((one) => { if (!one.contains(event.target)) one.open = false; });
+    let one;
+    if ((one = hit("[data-page]")) && one !== root) go(one.dataset.page);
+    else if ((one = hit("[data-do]"))) acts(one);
+    else if ((one = hit("[data-ask]"))) send("empty", "select", { ask: one.dataset.ask });
+    else if ((one = hit("[data-drop]"))) choose(one.dataset.drop);
+    else if ((one = hit("[data-filter]"))) {
+      one.parentElement.querySelectorAll("[data-filter]").forEach((other) => other.setAttribute("aria-pressed", other === one));
+      open["documents-filter"] = one.dataset.filter;
+      filter(one.parentElement.querySelector("[data-find]"));
+    } else if ((one = hit("[data-theme]"))) { store.setItem("theme", one.dataset.theme); theme(); }
+    else if ((one = hit("[data-language]"))) { cookie("maisale_language", one.dataset.language); send("account", "select", { language: one.dataset.language }); }
+  }, true);
+
+  document.addEventListener("input", (event) => {
+    const input = event.target.closest?.("[data-find]");
+    if (input) { open[input.closest("#rail") ? "rail" : "documents"] = input.value; filter(input); }
+  });
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.matches(".renaming")) {
+      event.preventDefault();
+      send("rail", "select", { do: "rename", id: form.closest("[data-id]").dataset.id, title: form.firstChild.value });
+    } else if (form.matches(".choose")) {
+      event.preventDefault();
+      send("header", "select", { names: [...form.querySelectorAll("input:checked")].map((box) => box.value).join("\n") });
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.matches?.("input, textarea, select, [contenteditable]");
+    if (event.key === "Escape") {
+      if (event.target.closest?.(".renaming")) row(event.target, null, false);
+      else if (document.body.matches(".rail-open, .src-open")) { document.body.classList.remove("rail-open"); drawer(false); }
+      else if (find(".searched[open]")) find(".searched[open]").open = false;
+      else find("#composer .stop-button")?.click();
+    } else if (!typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      if (event.key === "/") { event.preventDefault(); go("chat"); find("#composer textarea")?.focus(); }
+      else if (event.key === "n" && !event.target.closest?.("summary, button, a")) { go("chat"); send("rail", "select", { do: "new" }); find("#composer textarea")?.focus(); }
+    }
+  });
+  for (const kind of ["dragover", "dragleave", "drop"]) {
+    document.addEventListener(kind, (event) => {
+      const zone = event.target.closest?.("[data-drop]");
+      if (!zone) return;
+      event.preventDefault(); event.stopPropagation();
+      zone.classList.toggle("over", kind === "dragover");
+      if (kind === "drop") give(zone.dataset.drop, event.dataTransfer.files);
+    }, true);
+  }
+  document.addEventListener("scroll", (event) => { if (event.target.dataset?.scroll) open[`${event.target.dataset.scroll}-top`] = event.target.scrollTop; }, true);
+
+  const redrawn = (panel, element) => {
+    const search = element.querySelector("[data-find]"), list = element.querySelector("[data-scroll]");
+    const chip = open[`${panel}-filter`] && element.querySelector(`[data-filter="${open[`${panel}-filter`]}"]`);
+    if (chip) element.querySelectorAll("[data-filter]").forEach((other) => other.setAttribute("aria-pressed", other === chip));
+    if (search && (open[panel] || chip)) { search.value = open[panel] || ""; filter(search); }
+    if (list) list.scrollTop = open[`${panel}-top`] || 0;
+    if (panel === "sources" && open.cite) { cite(open.cite); open.cite = null; }
+    const language = element.querySelector("[lang]")?.lang;
+    if (language) root.lang = language;
+    if (panel === "account") theme();
+    if (panel === "documents" && !element.querySelector(".documents-page") && root.dataset.page === "documents") send("documents", "select", { do: "show" });
+  };
+  window.maisale = {
+    panel: (name, element, trigger, watch) => { triggers[name] = trigger; redrawn(name, element); watch("value", () => redrawn(name, element)); },
+    opened: (id) => { write({ c: id }, address().has("c") || !id); },
+    asked: () => address().get("c") || "",
+    page: () => root.dataset.page,
+  };
+})();

@@ -1,0 +1,279 @@
+"""What a person does in the chat: ask, follow the answer, stop it, ask again; open, rename and delete conversations.
+
+Every handler finds its caller in the request and reads within that scope; ids that a page sends are only ever looked up there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from maisale.chat.replies import Replies
+from maisale.errors import BadInput, MaiSaleError, NotFound
+from maisale.library.documents import add_document
+from maisale.records import Message, Reply
+from maisale.store import conversations, documents
+from maisale.ui import scene
+from maisale.ui.panels import under_composer
+from maisale.ui.scene import Reader, WorkerWatch
+from maisale.ui.screen import Screen, acted, busy, idle
+from maisale.ui.sources import short, sources_panel
+from maisale.ui.suggestions import Suggestions
+from maisale.ui.texts import say
+from maisale.ui.turns import question, turns
+
+SHOWN_MESSAGES = 80  # of a conversation; every snapshot of a running answer carries them all through Gradio
+FILE_WAIT_S = 12.0  # for dropped files to become searchable; then the question is asked anyway
+FILE_POLL_S = 0.3
+WATCHED_TABS = 2000
+TITLE_CHARACTERS = 120
+
+
+class Chat:
+    """The handlers of the chat. running: the replies of the app's life; raises MaiSaleError before it has begun."""
+
+    def __init__(self, running: Callable[[], Replies], worker: WorkerWatch):
+        self.running = running
+        self._worker = worker
+        self._suggestions = Suggestions()
+        self._shown: OrderedDict[str, object] = OrderedDict()  # per tab: what it follows now
+
+    async def load(self, conversation_id: str, choice: str, request: gr.Request) -> Screen:
+        """The whole page, with the conversation that its address names."""
+        who, services = scene.reader(request), self.running().services
+        screen = await self._opened(who, conversation_id, choice, request)
+        account = await asyncio.to_thread(scene.account_for, services, who)
+        banners = await asyncio.to_thread(scene.banners_for, services, who, self._worker)
+        return screen.but(account=account, banners=banners)
+
+    async def rail_acts(self, conversation_id: str, choice: str, request: gr.Request, event: gr.EventData) -> Screen:
+        """Open, new, rename and delete, as the sidebar and the header ask for them."""
+        who, services = scene.reader(request), self.running().services
+        asked = acted(event)
+        chosen_id = asked.get("id", "")
+        try:
+            match asked.get("do"):
+                case "open":
+                    return await self._opened(who, chosen_id, choice, request)
+                case "new":
+                    return await self._opened(who, "", choice, request)
+                case "rename":
+                    title = " ".join(asked.get("title", "").split())[:TITLE_CHARACTERS]
+                    if title:
+                        await services.db.awrite(lambda tx: conversations.rename_conversation(tx, who.scope, chosen_id, title))
+                    return await asyncio.to_thread(self._titles, who, conversation_id, choice)
+                case "delete":
+                    who.require("chat")
+                    await self.running().delete_conversation(who.scope, chosen_id)
+                    if chosen_id == conversation_id:
+                        return await self._opened(who, "", choice, request)
+                    return await asyncio.to_thread(self._titles, who, conversation_id, choice)
+        except MaiSaleError as problem:
+            return await asyncio.to_thread(self._refused, who, conversation_id, choice, problem)
+        return Screen()
+
+    async def ask(self, composed: dict[str, Any] | None, conversation_id: str, choice: str, request: gr.Request) -> AsyncIterator[Screen]:
+        """Takes the files, then the question; both are durable before the page says so. `follow` shows the answer."""
+        who = scene.reader(request)
+        text, files = (composed or {}).get("text") or "", [Path(path) for path in (composed or {}).get("files") or []]
+        if not text.strip() and not files:
+            yield Screen()
+            return
+        try:
+            who.require("chat")
+            self._take(request)
+            if files:
+                conversation_id = await self._conversation(who, conversation_id, text, files)
+                async for screen in self._attach(who, conversation_id, choice, text, files):
+                    yield screen
+            if text.strip():
+                ack = await self.running().ask(who.scope, text, conversation_id or None, scene.chosen(choice))
+                yield await asyncio.to_thread(self._asked, who, ack.conversation_id, choice)
+        except MaiSaleError as problem:
+            yield self._kept(who, text, problem)
+
+    async def suggested(self, conversation_id: str, choice: str, request: gr.Request, event: gr.EventData) -> AsyncIterator[Screen]:
+        async for screen in self.ask({"text": acted(event).get("ask", "")}, conversation_id, choice, request):
+            yield screen
+
+    async def ask_again(self, conversation_id: str, choice: str, request: gr.Request, event: gr.EventData) -> Screen:
+        who = scene.reader(request)
+        try:
+            who.require("chat")
+            self._take(request)
+            ack = await self.running().ask_again(who.scope, acted(event).get("again", ""))
+            return await asyncio.to_thread(self._asked, who, ack.conversation_id, choice)
+        except MaiSaleError as problem:
+            return Screen(under=under_composer(who.language, str(problem)))
+
+    async def stop(self, conversation_id: str, request: gr.Request) -> None:
+        """Stops what runs in the open conversation, from any tab; `follow` shows the end."""
+        who, replies = scene.reader(request), self.running()
+        if conversation_id:
+            said = await asyncio.to_thread(self._messages, who, conversation_id)
+            for reply in reversed(_open_replies(said)):  # the waiting ones first, or the next would begin
+                await replies.stop(who.scope, reply.id)
+
+    async def follow(self, conversation_id: str, request: gr.Request) -> AsyncIterator[Screen]:
+        """The open conversation's running answers as they are written, until none is open or the tab shows something else."""
+        yield Screen()  # Gradio 6.31 empties the outputs of a generator that yields nothing
+        if not conversation_id:
+            return
+        who, replies = scene.reader(request), self.running()
+        mine = self._take(request)
+        try:
+            said = await asyncio.to_thread(self._messages, who, conversation_id)
+            while open_replies := _open_replies(said):
+                shown_sources = None
+                async for reply in replies.tail(who.scope, open_replies[0].id):
+                    if not self._still(request, mine):
+                        break
+                    sources = (reply.citations, reply.trace is None)
+                    panel = sources_panel(reply, who.language) if reply.trace and sources != shown_sources else gr.skip()
+                    shown_sources = sources if reply.trace else shown_sources
+                    yield Screen(chat=turns(said, who.language, reply), sources=panel)
+                if not self._still(request, mine):
+                    # Gradio 6.31 shows a generator's last value once more when it ends: that must not be this conversation's.
+                    yield Screen()
+                    return
+                said = await asyncio.to_thread(self._messages, who, conversation_id)
+        except MaiSaleError as problem:
+            yield Screen(under=under_composer(who.language, str(problem)), composer=idle(who))
+            return
+        # Also when none was open any more: an answer may end before it is followed.
+        yield Screen(chat=turns(said, who.language), sources=sources_panel(_last_found(said), who.language), composer=idle(who))
+
+    async def show_sources(self, conversation_id: str, request: gr.Request, event: gr.EventData) -> Screen:
+        """The panel of the answer whose [n] was clicked."""
+        who, asked = scene.reader(request), acted(event)
+        number = asked.get("number", "")
+        said = await asyncio.to_thread(self._messages, who, conversation_id) if conversation_id else []
+        reply = next((message.reply for message in said if message.reply and short(message.id) == asked.get("reply")), None)
+        return Screen(sources=sources_panel(reply, who.language, int(number) if number.isdigit() else None)) if reply else Screen()
+
+    async def choose(self, conversation_id: str, request: gr.Request, event: gr.EventData) -> Screen:
+        """Other collections are searched from now on in this tab."""
+        who, services = scene.reader(request), self.running().services
+        choice = "\n".join(name for name in acted(event).get("names", "").split("\n") if name)
+        title = await asyncio.to_thread(self._title, who, conversation_id)
+        header = await asyncio.to_thread(scene.header_for, services, who, title, choice)
+        empty = gr.skip() if conversation_id else await asyncio.to_thread(scene.empty_for, services, who, choice, self._suggestions)
+        return Screen(header=header, empty=empty, choice=choice)
+
+    async def _opened(self, who: Reader, conversation_id: str, choice: str, request: gr.Request) -> Screen:
+        self._take(request)
+        try:
+            return await asyncio.to_thread(self._whole, who, conversation_id, choice)
+        except NotFound as problem:
+            return await asyncio.to_thread(self._whole, who, "", choice, str(problem))
+
+    def _whole(self, who: Reader, conversation_id: str, choice: str, notice: str = "") -> Screen:
+        """Everything that depends on which conversation is open. Raises NotFound."""
+        services = self.running().services
+        title = self._title(who, conversation_id)
+        said = self._messages(who, conversation_id) if conversation_id else []
+        return Screen(
+            rail=scene.rail_for(services, who, conversation_id),
+            header=scene.header_for(services, who, title, choice),
+            empty="" if said else scene.empty_for(services, who, choice, self._suggestions),
+            chat=turns(said, who.language),
+            sources=sources_panel(_last_found(said), who.language),
+            attached=scene.attached_for(services, who, conversation_id),
+            composer=busy(who) if _open_replies(said) else idle(who, fresh=True),
+            under=under_composer(who.language, notice),
+            conversation=conversation_id,
+        )
+
+    def _asked(self, who: Reader, conversation_id: str, choice: str) -> Screen:
+        services = self.running().services
+        return Screen(
+            rail=scene.rail_for(services, who, conversation_id),
+            header=scene.header_for(services, who, self._title(who, conversation_id), choice),
+            empty="",
+            chat=turns(self._messages(who, conversation_id), who.language),
+            attached=scene.attached_for(services, who, conversation_id),
+            composer=busy(who),
+            under=under_composer(who.language),
+            conversation=conversation_id,
+        )
+
+    def _titles(self, who: Reader, conversation_id: str, choice: str) -> Screen:
+        services = self.running().services
+        return Screen(
+            rail=scene.rail_for(services, who, conversation_id), header=scene.header_for(services, who, self._title(who, conversation_id), choice)
+        )
+
+    def _refused(self, who: Reader, conversation_id: str, choice: str, problem: MaiSaleError) -> Screen:
+        rail = scene.rail_for(self.running().services, who, conversation_id)
+        return Screen(rail=rail, under=under_composer(who.language, str(problem)))
+
+    def _kept(self, who: Reader, text: str, problem: MaiSaleError) -> Screen:
+        """What was typed goes back into the composer, with the reason under it."""
+        composer = gr.MultimodalTextbox(value={"text": text, "files": []}, submit_btn=True, stop_btn=False)
+        return Screen(composer=composer, under=under_composer(who.language, str(problem)))
+
+    async def _conversation(self, who: Reader, conversation_id: str, text: str, files: list[Path]) -> str:
+        """The open conversation, or a new one for these files; only a question gives it its title."""
+        if conversation_id:
+            return conversation_id
+        title = "" if text.strip() else files[0].name[:TITLE_CHARACTERS]
+        made = await self.running().services.db.awrite(lambda tx: conversations.new_conversation(tx, who.scope, title))
+        return made.id
+
+    async def _attach(self, who: Reader, conversation_id: str, choice: str, text: str, files: list[Path]) -> AsyncIterator[Screen]:
+        """Adds the files to the conversation and waits, for a while and in sight, until they can be searched."""
+        who.require("write")
+        services = self.running().services
+        added, refused = [], []
+        for path in files:
+            try:
+                added.append(await asyncio.to_thread(add_document, services, who.scope, path, path.name, conversation_id=conversation_id))
+            except MaiSaleError as problem:
+                refused.append(str(problem))
+        said = await asyncio.to_thread(self._messages, who, conversation_id)
+        first = await asyncio.to_thread(self._asked, who, conversation_id, choice)
+        step = say(who.language, "reading_file", name=", ".join(one.title for one in added)) if added and text.strip() else ""
+        shown = [*turns(said, who.language), *([question(text)] if text.strip() else []), *turns([], who.language, step=step)]
+        composer = busy(who) if text.strip() else idle(who, fresh=True)
+        yield first.but(chat=shown, composer=composer, under=under_composer(who.language, " ".join(refused)))
+        until = time.monotonic() + (FILE_WAIT_S if text.strip() else 0)
+        while added and time.monotonic() < until:
+            states = [await asyncio.to_thread(documents.get_document, services.db, who.scope, one.id) for one in added]
+            if all(one.searchable or one.ended for one in states):
+                break
+            await asyncio.sleep(FILE_POLL_S)
+        if refused and not added and text.strip():
+            raise BadInput(" ".join(refused))  # the question was about a file that was not taken
+
+    def _messages(self, who: Reader, conversation_id: str) -> list[Message]:
+        return conversations.messages(self.running().services.db, who.scope, conversation_id, SHOWN_MESSAGES)
+
+    def _title(self, who: Reader, conversation_id: str) -> str:
+        return conversations.get_conversation(self.running().services.db, who.scope, conversation_id).title if conversation_id else ""
+
+    def _take(self, request: gr.Request) -> object:
+        """This tab shows something new from now on; whoever followed for it before ends."""
+        tab, mine = str(request.session_hash), object()
+        self._shown[tab] = mine
+        self._shown.move_to_end(tab)
+        while len(self._shown) > WATCHED_TABS:
+            self._shown.popitem(last=False)
+        return mine
+
+    def _still(self, request: gr.Request, mine: object) -> bool:
+        return self._shown.get(str(request.session_hash)) is mine
+
+
+def _open_replies(said: list[Message]) -> list[Reply]:
+    return [message.reply for message in said if message.reply and not message.reply.ended]
+
+
+def _last_found(said: list[Message]) -> Reply | None:
+    """The latest reply that says how it was found: whose sources stand beside the conversation."""
+    return next((message.reply for message in reversed(said) if message.reply and message.reply.trace), None)

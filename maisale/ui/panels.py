@@ -1,0 +1,147 @@
+"""The panels around the chat: header, banners, the empty page, the account page. Pure: records in, HTML out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from maisale.records import Collection, Key, ModelStatus, User
+from maisale.ui.documents import drop_zone, menu_button
+from maisale.ui.markup import bar, dot, esc, icon, when
+from maisale.ui.texts import LANGUAGES, say
+
+SMALL_MODEL = "qwen3:4b"  # about 2.5 GB, knows Vietnamese
+MEASURED_MODELS = ("gpt-oss", "gpt-oss:20b", "gpt-oss:latest")  # whose memory the banner can name
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How well the parts are that a person would miss."""
+
+    models: ModelStatus
+    generation_model: str  # as set
+    embedding_model: str
+    embedder_away: bool  # the index that is searched waits for its model
+    worker_away: bool
+    indexed: int  # documents that have ended, of
+    documents: int  # all this person may read
+
+
+def header(title: str, searched: Sequence[str], collections: Sequence[Collection], models: ModelStatus, language: str) -> str:
+    who = f'{dot("ok")}<span>{esc(models.generation)}</span>' if models.generation else f'{dot("amber")}<span>{say(language, "quotations_only")}</span>'
+    new = say(language, "new_chat")
+    return (
+        f'<header class="pane-head" lang="{language}">{menu_button(language)}<h1>{esc(title or new)}</h1>'
+        f'{_searched(searched, collections, language)}<span class="model">{who}</span>'
+        f'<button type="button" class="plus-button" data-do="new" aria-label="{new}">{icon("plus", 20)}</button></header>'
+    )
+
+
+def _searched(searched: Sequence[str], collections: Sequence[Collection], language: str) -> str:
+    """What is searched, and a form that changes it."""
+    count = sum(one.documents for one in collections if one.name in searched)
+    words = say(language, "searching_in", names=", ".join(searched)) if count else say(language, "searching_nothing")
+    text = f'{words} · {say(language, "n_documents", n=count)}' if count else words
+    boxes = "".join(
+        f'<label><input type="checkbox" value="{esc(one.name)}"{" checked" if one.name in searched else ""}>'
+        f'<span>{esc(one.name)}</span><small>{say(language, "n_documents", n=one.documents)}</small></label>'
+        for one in collections
+    )
+    choose, search = say(language, "choose_collections"), f'<button class="button accent">{say(language, "search_these")}</button>'
+    form = f'<form class="choose" aria-label="{choose}">{boxes}{search}</form>' if boxes else ""
+    return f'<details class="searched"><summary title="{choose}"><span>{esc(text)}</span>{icon("down")}</summary>{form}</details>'
+
+
+def banners(now: Condition, language: str) -> str:
+    """One line for each thing that is not well, saying what still works; nothing when all is well."""
+    lines = []
+    if now.worker_away:
+        lines.append(_amber(say(language, "worker_away"), say(language, "worker_away_still"), kind="worker"))
+    if not now.models.generation:
+        lines.append(_amber(say(language, "no_model"), say(language, "no_model_still"), _what_to_do(now, language), say(language, "what_to_do")))
+    elif now.embedder_away:
+        lines.append(_amber(say(language, "embedder_away"), say(language, "embedder_away_still")))
+    elif not now.models.embedding:
+        model = now.embedding_model
+        lines.append(_amber(say(language, "embedding_missing", model=model), say(language, "embedding_missing_still", model=model)))
+    if now.indexed < now.documents:
+        share = now.indexed / now.documents
+        words = say(language, "indexing", done=now.indexed, all=now.documents)
+        lines.append(f'<p class="progress" role="status">{dot("hollow")}{words}{bar(share)}</p>')
+    return f'<div class="banners" lang="{language}">{"".join(lines)}</div>' if lines else ""
+
+
+def _amber(what: str, still: str, more: str = "", more_name: str = "", kind: str = "") -> str:
+    line = f'{icon("warn")}<span><b>{esc(what)}</b> {esc(still)}</span>'
+    if not more:
+        return f'<p class="amber {kind}" role="status">{line}</p>'
+    return f'<details class="amber {kind}"><summary>{line}<u>{more_name}</u></summary><div>{more}</div></details>'
+
+
+def _what_to_do(now: Condition, language: str) -> str:
+    """The lines to run, what they need, and the smaller way."""
+    missing = now.models.missing or (now.generation_model, now.embedding_model)
+    why = say(language, "model_missing" if now.models.reachable else "model_away", url=now.models.url)
+    pulls = "\n".join(f"ollama pull {model}" for model in missing)
+    names = {"generation": now.generation_model, "embedding": now.embedding_model}
+    memory = say(language, "model_memory" if now.generation_model in MEASURED_MODELS else "model_memory_other", **names)
+    smaller = f"ollama pull {SMALL_MODEL}\nGENERATION_MODEL={SMALL_MODEL} python app.py"
+    return f'<p>{esc(why)}</p><pre>{esc(pulls)}</pre><p>{esc(memory)}</p><p>{say(language, "model_smaller")}</p><pre>{smaller}</pre>'
+
+
+def empty_page(suggestions: Sequence[tuple[str, str]], models: ModelStatus, language: str, upload_mb: int, may_write: bool) -> str:
+    """suggestions: (question, collection), which the documents can answer."""
+    rows = "".join(
+        f'<li><button type="button" data-ask="{esc(question)}"><span>{esc(question)}</span><small>{esc(name)}</small></button></li>'
+        for question, name in suggestions
+    )
+    if models.generation:
+        words = say(language, "answered_by_model", model=models.generation, host=_host(models.url, language))
+    else:
+        words = say(language, "answered_by_quotations")
+    return (
+        f'<section class="welcome" lang="{language}"><h2>{say(language, "what_to_know")}</h2><p>{say(language, "ask_in")}</p>'
+        f'{f"<ul>{rows}</ul>" if rows else ""}'
+        f'{drop_zone(language, "chat", upload_mb) if may_write else ""}'
+        f'<p class="who">{dot("ok" if models.generation else "amber")}{esc(words)}</p></section>'
+    )
+
+
+def _host(url: str, language: str) -> str:
+    name = urlsplit(url).hostname or ""
+    return say(language, "own_server") if name in ("127.0.0.1", "localhost", "::1", "") else name
+
+
+def under_composer(language: str, notice: str = "") -> str:
+    """The line that always stands there; in front of it what went wrong with the last thing asked, in words."""
+    said = f'<p class="error" role="alert">{esc(notice)}</p>' if notice else ""
+    return f'<div class="under" lang="{language}">{said}<p>{say(language, "check_the_source")}</p></div>'
+
+
+def account_page(user: User, keys: Sequence[Key], language: str, offset_minutes: int = 0) -> str:
+    facts = (("signed_in_as", user.name), ("team", user.tenant), ("role", say(language, user.role)))
+    listed = "".join(f"<dt>{say(language, key)}</dt><dd>{esc(value)}</dd>" for key, value in facts)
+    languages = _choice("language", list(LANGUAGES.items()), language)
+    themes = _choice("theme", [(name, say(language, f"theme_{name}")) for name in ("system", "light", "dark")], "")
+    rows = "".join(_key(key, language, offset_minutes) for key in keys if not key.revoked_at)
+    return (
+        f'<section class="account-page" lang="{language}"><header class="pane-head">{menu_button(language)}<h1>{say(language, "account")}</h1></header>'
+        f'<div class="pane-body"><dl>{listed}</dl><h2>{say(language, "language")}</h2>{languages}<h2>{say(language, "theme")}</h2>{themes}'
+        f'<h2>{say(language, "your_keys")}</h2><p class="hint">{say(language, "keys_note")}</p>{f"<ul>{rows}</ul>" if rows else ""}'
+        f'<h2>{say(language, "shortcuts")}</h2><p class="hint">{say(language, "key_slash")}</p>'
+        f'<form method="post" action="/logout"><button class="button">{say(language, "sign_out")}</button></form></div></section>'
+    )
+
+
+def _choice(name: str, options: Sequence[tuple[str, str]], chosen: str) -> str:
+    buttons = "".join(
+        f'<button type="button" class="filter" data-{name}="{value}" aria-pressed="{"true" if value == chosen else "false"}">{words}</button>'
+        for value, words in options
+    )
+    return f'<div class="filters" role="group">{buttons}</div>'
+
+
+def _key(key: Key, language: str, offset_minutes: int) -> str:
+    used = say(language, "last_used", when=when(key.last_used_at, language, offset_minutes)) if key.last_used_at else say(language, "never_used")
+    return f'<li><b>{esc(key.name)}</b><small>{esc(", ".join(key.permissions))} · {esc(used)}</small></li>'

@@ -1,0 +1,143 @@
+"""What the panels show to one person, read from the store. Blocking reads: handlers call these in a thread."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import gradio as gr
+
+from maisale.access import keys
+from maisale.access.gate import caller
+from maisale.access.pages import LANGUAGE_COOKIE
+from maisale.errors import IndexUnavailable, NotAllowed, NotFound
+from maisale.records import PUBLIC_TENANT, Caller, Scope
+from maisale.services import Services
+from maisale.store import accounts, conversations, documents
+from maisale.ui import documents as documents_html
+from maisale.ui import panels, rail
+from maisale.ui.suggestions import Suggestions
+from maisale.ui.texts import LANGUAGES
+
+MINUTES_COOKIE = "maisale_minutes"  # how far the browser's clock is ahead of UTC; behaviour.js sets it
+WORKER_MAY_MISS_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who looks at the page, in which language and time zone. Every read of a handler begins with one."""
+
+    caller: Caller
+    language: str
+    offset_minutes: int  # of the browser's clock, ahead of UTC
+
+    @property
+    def scope(self) -> Scope:
+        return self.caller.scope
+
+    def may(self, permission: str) -> bool:
+        try:
+            self.require(permission)
+        except NotAllowed:
+            return False
+        return True
+
+    def require(self, permission: str) -> None:
+        """Raises NotAllowed."""
+        keys.require(self.caller, permission)
+
+
+def reader(request: gr.Request) -> Reader:
+    """Raises NotSignedIn."""
+    found = caller(request)
+    cookies = request.cookies or {}
+    language = cookies.get(LANGUAGE_COOKIE, "")
+    offset = cookies.get(MINUTES_COOKIE, "0")
+    minutes = int(offset) if offset.lstrip("-").isdigit() and abs(int(offset)) <= 15 * 60 else 0
+    return Reader(found, language if language in LANGUAGES else found.user.language, minutes)
+
+
+class WorkerWatch:
+    """Whether the worker has been away for so long that people should know. A start takes it some seconds."""
+
+    def __init__(self) -> None:
+        self._missed_since: float | None = None
+
+    def away(self, services: Services) -> bool:
+        if services.vectors is None:
+            return False  # nothing is asked of it, so nothing is known of it
+        try:
+            services.vectors.health()
+        except IndexUnavailable:
+            self._missed_since = self._missed_since or time.monotonic()
+            return time.monotonic() - self._missed_since > WORKER_MAY_MISS_S
+        self._missed_since = None
+        return False
+
+
+def rail_for(services: Services, who: Reader, open_id: str) -> str:
+    listed = conversations.list_conversations(services.db, who.scope)
+    return rail.rail(who.caller.user, listed, open_id, who.language, who.offset_minutes)
+
+
+def header_for(services: Services, who: Reader, title: str, choice: str) -> str:
+    collections = documents.list_collections(services.db, who.scope)
+    return panels.header(title, searched(services, who, choice), collections, services.models.status, who.language)
+
+
+def searched(services: Services, who: Reader, choice: str) -> tuple[str, ...]:
+    """The names of the collections that a question would look in now. A chosen one that is gone is passed over."""
+    try:
+        return documents.searchable(services.db, who.scope, names=chosen(choice))[1]
+    except NotFound:
+        return documents.searchable(services.db, who.scope)[1]
+
+
+def chosen(choice: str) -> tuple[str, ...]:
+    """The collections chosen in this tab, as the page carries them: names, one a line."""
+    return tuple(name for name in choice.split("\n") if name)
+
+
+def banners_for(services: Services, who: Reader, worker: WorkerWatch) -> str:
+    settings = services.settings
+    indexed, listed = documents.progress(services.db, who.scope)
+    now = panels.Condition(
+        models=services.models.status,
+        generation_model=settings.generation_model,
+        embedding_model=settings.embedding_model,
+        embedder_away=services.embedder is None,
+        worker_away=worker.away(services),
+        indexed=indexed,
+        documents=listed,
+    )
+    return panels.banners(now, who.language)
+
+
+def empty_for(services: Services, who: Reader, choice: str, suggestions: Suggestions) -> str:
+    asked = suggestions.for_reader(services, who.scope, who.language, searched(services, who, choice))
+    return panels.empty_page(asked, services.models.status, who.language, services.settings.upload_mb, who.may("write"))
+
+
+def documents_for(services: Services, who: Reader, notice: str = "") -> str:
+    listed = documents.list_documents(services.db, who.scope)
+    shared = {one.id for one in documents.list_collections(services.db, who.scope) if one.tenant_id == PUBLIC_TENANT}
+    return documents_html.documents_page(
+        listed,
+        who.language,
+        upload_mb=services.settings.upload_mb,
+        may_write=who.may("write"),
+        read_only=() if who.caller.user.role == "instance_admin" else shared,
+        notice=notice,
+        offset_minutes=who.offset_minutes,
+    )
+
+
+def attached_for(services: Services, who: Reader, conversation_id: str) -> str:
+    if not conversation_id:
+        return ""
+    return documents_html.attached(documents.list_documents(services.db, who.scope, conversation_id), who.language)
+
+
+def account_for(services: Services, who: Reader) -> str:
+    own = accounts.list_keys(services.db, who.caller.user.id)
+    return panels.account_page(who.caller.user, own, who.language, who.offset_minutes)

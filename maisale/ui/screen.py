@@ -1,0 +1,43 @@
+"""What handlers and the page say to each other: the parts of the screen that an event changes, and what a panel's script sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from maisale.ui.scene import Reader
+from maisale.ui.texts import say
+
+_NOTHING = {"text": "", "files": []}  # Gradio 6.31: with None the box's own script breaks
+
+
+class Screen(tuple):
+    """What an event changes on the page, by name; what is not named stays as it is. Gradio reads it as one value for each of PARTS."""
+
+    PARTS = ("rail", "header", "banners", "empty", "chat", "sources", "attached", "composer", "under", "conversation", "documents", "account", "choice")
+
+    def __new__(cls, **changes: Any) -> Screen:
+        if unknown := changes.keys() - set(cls.PARTS):
+            raise TypeError(f"The page has no part named {sorted(unknown)[0]!r}.")
+        # Gradio 6.31 empties the dict that gr.skip() returns: each needs its own.
+        return super().__new__(cls, (changes[part] if part in changes else gr.skip() for part in cls.PARTS))
+
+    def but(self, **changes: Any) -> Screen:
+        return Screen(**{**dict(zip(self.PARTS, self, strict=True)), **changes})
+
+
+def acted(event: gr.EventData) -> dict[str, str]:
+    """What a panel's script sent: texts by name, whatever a hostile page put there."""
+    sent = event._data if isinstance(event._data, dict) else {}
+    return {str(name): value for name, value in sent.items() if isinstance(value, str)}
+
+
+def busy(who: Reader) -> Any:
+    return gr.MultimodalTextbox(value=_NOTHING, placeholder=say(who.language, "ask_placeholder"), submit_btn=False, stop_btn=True)
+
+
+def idle(who: Reader, fresh: bool = False) -> Any:
+    """Ready for a question. fresh: what was typed goes; else it stays, for people type while an answer is written."""
+    cleared = {"value": _NOTHING} if fresh else {}
+    return gr.MultimodalTextbox(placeholder=say(who.language, "ask_placeholder"), submit_btn=True, stop_btn=False, **cleared)

@@ -1,0 +1,99 @@
+"""What a person does with documents on the page, and the slow clock that keeps states, progress and banners true."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from maisale.chat.replies import Replies
+from maisale.errors import MaiSaleError
+from maisale.library.documents import add_document, remove_document, retry_document
+from maisale.store import accounts, conversations
+from maisale.ui import scene
+from maisale.ui.panels import under_composer
+from maisale.ui.scene import Reader, WorkerWatch
+from maisale.ui.screen import Screen, acted
+from maisale.ui.texts import LANGUAGES
+
+CLOCK_S = 4.0
+
+
+class Shelf:
+    """The handlers of the documents page, of a conversation's files and of the account page."""
+
+    def __init__(self, running: Callable[[], Replies], worker: WorkerWatch):
+        self.running = running
+        self._worker = worker
+
+    async def add(self, paths: list[str] | None, request: gr.Request) -> Screen:
+        """Files dropped on the documents page. Each is durable, or named with the reason."""
+        who, services = scene.reader(request), self.running().services
+        refused = []
+        for path in map(Path, paths or []):
+            try:
+                who.require("write")
+                await asyncio.to_thread(add_document, services, who.scope, path, path.name)
+            except MaiSaleError as problem:
+                refused.append(str(problem))
+        return await self._page(who, " ".join(refused))
+
+    async def page_acts(self, request: gr.Request, event: gr.EventData) -> Screen:
+        """Retry, cancel and delete on the documents page; opening the page only looks."""
+        who = scene.reader(request)
+        return await self._page(who, await self._change(who, acted(event)))
+
+    async def attached_acts(self, conversation_id: str, request: gr.Request, event: gr.EventData) -> Screen:
+        who = scene.reader(request)
+        notice = await self._change(who, acted(event))
+        attached = await asyncio.to_thread(scene.attached_for, self.running().services, who, conversation_id)
+        return Screen(attached=attached, under=under_composer(who.language, notice))
+
+    async def set_language(self, request: gr.Request, event: gr.EventData) -> None:
+        who, language = scene.reader(request), acted(event).get("language", "")
+        if language in LANGUAGES:
+            await self.running().services.db.awrite(lambda tx: accounts.set_language(tx, who.caller.user.id, language))
+
+    async def tick(self, conversation_id: str, choice: str, seen: str, page: str, request: gr.Request) -> tuple[Any, ...]:
+        """What changed since this page last looked: (banners, header, attached, documents, seen). seen: what it showed, digested."""
+        who = scene.reader(request)
+        made = await asyncio.to_thread(self._now, who, conversation_id, choice, page == "documents")
+        before = seen.split(" ") if seen else [""] * len(made)
+        digests = [hashlib.blake2s(html.encode(), digest_size=6).hexdigest() if html is not None else old for html, old in zip(made, before, strict=False)]
+        if digests == before or len(digests) != len(made):
+            return (*(gr.skip() for _ in made), gr.skip())
+        return (*(gr.skip() if new == old else html for html, new, old in zip(made, digests, before, strict=True)), " ".join(digests))
+
+    def _now(self, who: Reader, conversation_id: str, choice: str, with_documents: bool) -> list[str | None]:
+        services = self.running().services
+        try:
+            title = conversations.get_conversation(services.db, who.scope, conversation_id).title if conversation_id else ""
+            attached = scene.attached_for(services, who, conversation_id)
+        except MaiSaleError:  # deleted in another tab: this one keeps what it shows until it does something
+            title, attached = "", ""
+        return [
+            scene.banners_for(services, who, self._worker),
+            scene.header_for(services, who, title, choice),
+            attached,
+            scene.documents_for(services, who) if with_documents else None,
+        ]
+
+    async def _page(self, who: Reader, notice: str = "") -> Screen:
+        return Screen(documents=await asyncio.to_thread(scene.documents_for, self.running().services, who, notice))
+
+    async def _change(self, who: Reader, asked: dict[str, str]) -> str:
+        """Does what was asked with one document; returns what went wrong, in words."""
+        verbs = {"remove": remove_document, "retry": retry_document}
+        verb = verbs.get(asked.get("do", ""))
+        if verb is None:
+            return ""  # it only looks
+        try:
+            who.require("write")
+            await asyncio.to_thread(verb, self.running().services, who.scope, asked.get("id", ""))
+        except MaiSaleError as problem:
+            return str(problem)
+        return ""

@@ -1,0 +1,58 @@
+"""The pages in front of the door: signing in with a key, and confirming a one-time link. Whole pages without Gradio, script or outside files."""
+
+from __future__ import annotations
+
+from maisale.ui.markup import esc, mark_of_brand
+from maisale.ui.texts import LANGUAGES, say
+from maisale.ui.theme import FONT, MONO, TOKENS
+
+_RULES = """
+*{box-sizing:border-box} :focus-visible{outline:2px solid var(--ms-accent);outline-offset:2px}
+body{margin:0;min-height:100dvh;display:grid;place-items:center;background:var(--ms-ground);color:var(--ms-ink);font:15px/1.5 FONT}
+main{width:min(400px,100vw - 32px);padding:32px 0} .brand{display:flex;align-items:center;gap:8px;font-size:18px;font-weight:650;margin-bottom:32px}
+h1{font-size:22px;font-weight:650;margin:0 0 4px;line-height:1.35} p{color:var(--ms-ink2);margin:0 0 22px}
+label{display:block;font-size:14px;font-weight:600;margin-bottom:6px} input{width:100%;height:44px;padding:0 12px;border-radius:10px}
+input{border:1px solid var(--ms-edge);background:var(--ms-surface);color:var(--ms-ink);font:15px MONO}
+input::placeholder{color:var(--ms-ink3);opacity:1} input[aria-invalid]{border-color:var(--ms-err)} .error{color:var(--ms-err);font-size:13px;margin:7px 0 0}
+button{width:100%;height:44px;margin:14px 0 0;border:0;border-radius:10px;font:inherit;font-weight:600;cursor:pointer}
+button{background:var(--ms-accent);color:var(--ms-on-accent)} button:hover{background:var(--ms-accent-hover)}
+footer{border-top:1px solid var(--ms-line);margin-top:18px;padding-top:18px;font-size:13px} footer p{margin:0 0 14px} footer b{font-weight:600}
+footer nav{display:flex;gap:14px} a{color:var(--ms-accent)}"""
+
+
+def sign_in_page(language: str, error: str | None = None) -> str:
+    """error: what went wrong and what to do next; the key that was typed never comes back."""
+    wrong = f'<p class="error" id="wrong" role="alert">{esc(error)}</p>' if error else ""
+    marked = ' aria-invalid="true" aria-describedby="wrong"' if error else ""
+    form = (
+        f'<h1>{say(language, "sign_in")}</h1><p>{say(language, "sign_in_why")}</p><form method="post" action="/login">'
+        f'<label for="key">{say(language, "your_key")}</label><input id="key" name="key" type="password" placeholder="msk_…" autocomplete="current-password"'
+        f' spellcheck="false" required autofocus{marked}>{wrong}<button>{say(language, "sign_in")}</button></form>'
+    )
+    return _page(language, say(language, "sign_in"), form, f"<p>{say(language, 'key_from_admin')}</p>{_languages(language)}")
+
+
+def link_page(language: str, action_url: str = "") -> str:
+    """Asks before a one-time link is used up: programs that preview links open pages, they press no buttons. action_url: empty, the page's own."""
+    form = (
+        f'<h1>{say(language, "link_title")}</h1><p>{say(language, "link_why")}</p>'
+        f'<form method="post" action="{esc(action_url)}"><button autofocus>{say(language, "sign_in")}</button></form>'
+    )
+    return _page(language, say(language, "sign_in"), form, f'<a href="/login">{say(language, "link_other")}</a>')
+
+
+def _languages(language: str) -> str:
+    names = (f"<b>{name}</b>" if code == language else f'<a href="/login?lang={code}" lang="{code}">{name}</a>' for code, name in LANGUAGES.items())
+    return f"<nav>{''.join(names)}</nav>"
+
+
+def _page(language: str, title: str, form: str, foot: str) -> str:
+    light, dark = ("".join(f"--ms-{name}:{pair[mode]};" for name, pair in TOKENS.items()) for mode in (0, 1))
+    fonts, mono = (",".join(f'"{name}"' if " " in name else name for name in names) for names in (FONT, MONO))
+    rules = _RULES.replace("FONT", fonts).replace("MONO", mono)
+    style = f":root{{color-scheme:light dark;{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}{rules}"
+    return (
+        f'<!doctype html><html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{title} · Mai-Sale</title><style>{style}</style></head><body><main>"
+        f'<div class="brand">{mark_of_brand()}Mai-Sale</div>{form}<footer>{foot}</footer></main></body></html>'
+    )

@@ -1,0 +1,168 @@
+"""The handlers of the page, called as Gradio calls them, over real services without a model."""
+
+import asyncio
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from starlette.requests import Request
+
+from maisale.chat.replies import Replies
+from maisale.errors import NotSignedIn
+from maisale.library.documents import add_document
+from maisale.library.embedders import Embedders
+from maisale.library.indexing import Indexing
+from maisale.records import Caller, User
+from maisale.store import accounts, conversations, jobs
+from maisale.ui.chat import Chat
+from maisale.ui.scene import WorkerWatch
+from maisale.ui.screen import Screen, acted
+from maisale.ui.shelf import Shelf
+from maisale.ui.suggestions import Suggestions, answered
+
+ALL = ("chat", "read", "write")
+
+
+def request(user=None, permissions=ALL, tab="tab", cookies=""):
+    scope = {"type": "http", "headers": [(b"cookie", cookies.encode())]}
+    if user:
+        scope["caller"] = Caller(user, "key", permissions)
+    return gr.Request(request=Request(scope), session_hash=tab)
+
+
+def event(**sent):
+    return gr.EventData(None, sent)
+
+
+def part(screen, name):
+    return screen[Screen.PARTS.index(name)]
+
+
+async def last(screens):
+    return [screen async for screen in screens][-1]
+
+
+def on_page(services, story):
+    """Runs `story(chat, shelf, replies)` inside an event loop of its own."""
+
+    async def run():
+        replies = Replies(services)
+        worker = WorkerWatch()
+        try:
+            return await story(Chat(lambda: replies, worker), Shelf(lambda: replies, worker), replies)
+        finally:
+            await replies.close()
+
+    return asyncio.run(run())
+
+
+@pytest.fixture
+def linh(services) -> User:
+    return services.db.write(lambda tx: accounts.add_user(tx, "Mai Water", "Linh"))
+
+
+@pytest.fixture
+def hoa(services) -> User:
+    return services.db.write(lambda tx: accounts.add_user(tx, "Other", "Hoa"))
+
+
+def test_nobody_who_is_not_signed_in_sees_the_page(services):
+    with pytest.raises(NotSignedIn):
+        on_page(services, lambda chat, *_: chat.load("", "", request()))
+
+
+def test_the_cookie_chooses_the_language(services, linh):
+    screen = on_page(services, lambda chat, *_: chat.load("", "", request(linh, cookies="maisale_language=vi")))
+    assert "Cuộc trò chuyện mới" in part(screen, "rail") and "Cần biết điều gì?" in part(screen, "empty")
+
+
+def test_a_question_is_stored_shown_and_answered(services, linh):
+    async def story(chat, *_):
+        asked = await last(chat.ask({"text": "How long is the warranty?"}, "", "", request(linh)))
+        return asked, await last(chat.follow(part(asked, "conversation"), request(linh)))
+
+    asked, followed = on_page(services, story)
+    assert "How long is the warranty?" in part(asked, "rail") and part(asked, "empty") == ""
+    assert part(followed, "chat")[-1]["content"] and 'class="sources"' in part(followed, "sources")
+
+
+def test_an_empty_question_changes_nothing(services, linh):
+    screen = on_page(services, lambda chat, *_: last(chat.ask({"text": "  ", "files": []}, "", "", request(linh))))
+    assert all(value == gr.skip() for value in screen)
+
+
+def test_a_refused_question_goes_back_into_the_box(services, linh):
+    screen = on_page(services, lambda chat, *_: last(chat.ask({"text": "x" * 40_000}, "", "", request(linh))))
+    assert "40,000 characters" in part(screen, "under") and part(screen, "composer").value["text"] == "x" * 40_000
+
+
+def test_a_key_that_may_only_read_asks_nothing(services, linh):
+    screen = on_page(services, lambda chat, *_: last(chat.ask({"text": "Why?"}, "", "", request(linh, ("read",)))))
+    assert "lacks the permission" in part(screen, "under") and conversations.list_conversations(services.db, linh.scope) == []
+
+
+def test_another_person_s_conversation_looks_like_a_missing_one(services, linh, hoa):
+    theirs = services.db.write(lambda tx: conversations.new_conversation(tx, hoa.scope, "Secret"))
+    screen = on_page(services, lambda chat, *_: chat.load(theirs.id, "", request(linh)))
+    assert "There is no such conversation." in part(screen, "under") and "Secret" not in str(screen) and part(screen, "conversation") == ""
+
+
+def test_another_person_s_conversation_cannot_be_renamed_or_deleted(services, linh, hoa):
+    theirs = services.db.write(lambda tx: conversations.new_conversation(tx, hoa.scope, "Secret"))
+
+    async def story(chat, *_):
+        await chat.rail_acts("", "", request(linh), event(do="rename", id=theirs.id, title="Mine"))
+        return await chat.rail_acts("", "", request(linh), event(do="delete", id=theirs.id))
+
+    assert "There is no such conversation." in part(on_page(services, story), "under")
+    assert conversations.get_conversation(services.db, hoa.scope, theirs.id).title == "Secret"
+
+
+def test_a_tab_that_shows_something_else_is_not_overwritten(services, linh):
+    async def story(chat, *_):
+        asked = await last(chat.ask({"text": "How long?"}, "", "", request(linh)))
+        following = chat.follow(part(asked, "conversation"), request(linh))
+        await anext(following)
+        await anext(following)
+        await chat.rail_acts("", "", request(linh), event(do="new"))
+        return await last(following)
+
+    assert part(on_page(services, story), "chat") == gr.skip()
+
+
+def test_a_dropped_file_belongs_to_its_conversation(services, linh, tmp_path):
+    path = Path(tmp_path / "note.md")
+    path.write_text("The promotion gives 12 percent.", "utf-8")
+    screen = on_page(services, lambda chat, *_: last(chat.ask({"text": "", "files": [str(path)]}, "", "", request(linh))))
+    assert "note.md" in part(screen, "attached") and "note.md" in part(screen, "rail")
+
+
+def test_a_file_of_an_unknown_kind_is_refused_in_words(services, linh, tmp_path):
+    path = Path(tmp_path / "tool.exe")
+    path.write_bytes(b"MZ")
+    page = on_page(services, lambda _chat, shelf, _replies: shelf.add([str(path)], request(linh)))
+    assert "tool.exe" in part(page, "documents") and 'role="alert"' in part(page, "documents")
+
+
+def test_the_clock_sends_only_what_changed(services, linh):
+    async def story(_chat, shelf, _replies):
+        first = await shelf.tick("", "", "", "chat", request(linh))
+        return first, await shelf.tick("", "", first[-1], "chat", request(linh))
+
+    first, second = on_page(services, story)
+    assert "No model connected." in first[0] and all(value == gr.skip() for value in second)
+
+
+def test_what_a_page_sends_is_read_as_texts_only():
+    assert acted(event(do="open", id=["x"], title=None)) == {"do": "open"}
+
+
+def test_suggestions_are_questions_that_the_documents_answer(services, linh, tmp_path):
+    path = Path(tmp_path / "returns.md")
+    path.write_text("# Returns\n\n## Refunds\nThe shop manager approves refunds for customers within 3 days.\n", "utf-8")
+    add_document(services, linh.scope, path, path.name)
+    indexing = Indexing(services, Embedders(services))
+    for job_id in jobs.due(services.db, 10):
+        indexing.do(jobs.claim(services.db, job_id))
+    found = Suggestions().for_reader(services, linh.scope, "en", ("Knowledge",))
+    assert len(found) == 1 and answered(services, linh.scope, ("Knowledge",), found[0][0])

@@ -1,0 +1,126 @@
+"""Header, banners, empty page, account, sidebar and documents page, from records."""
+
+from dataclasses import replace
+
+import pytest
+
+from maisale.records import Collection, Conversation, Document, Key, ModelStatus, User
+from maisale.ui.documents import LISTED, attached, documents_page, state
+from maisale.ui.panels import Condition, account_page, banners, empty_page, header
+from maisale.ui.rail import day_name, rail
+from maisale.ui.sign_in import link_page, sign_in_page
+
+HOSTILE = "<script>alert(1)</script>"
+AWAY = ModelStatus("http://127.0.0.1:11434", False, None, None)
+WELL = ModelStatus("http://127.0.0.1:11434", True, "gpt-oss", "bge-m3")
+FINE = Condition(WELL, "gpt-oss", "bge-m3", embedder_away=False, worker_away=False, indexed=12, documents=12)
+USER = User("u", "t", "Mai Water", HOSTILE)
+PAPER = Document("d", "c", "Policies", "returns.md", "returns.md", "text/markdown", 2048, 0.0, None, "complete", chunks=6, embedded=6)
+
+
+def page(*documents, **more):
+    return documents_page(documents, more.pop("language", "en"), upload_mb=50, may_write=more.pop("may_write", True), **more)
+
+
+def test_when_all_is_well_nothing_is_said():
+    assert banners(FINE, "en") == ""
+
+
+def test_without_a_model_the_banner_says_what_to_run_and_what_it_needs():
+    shown = banners(replace(FINE, models=AWAY), "en")
+    for words in ("No model connected.", "ollama pull gpt-oss\nollama pull bge-m3", "14-16 GB", "1.2 GB", "GENERATION_MODEL="):
+        assert words in shown
+
+
+def test_only_the_missing_model_is_to_be_pulled():
+    shown = banners(replace(FINE, models=replace(WELL, generation=None, missing=("gpt-oss",))), "en")
+    assert "ollama pull gpt-oss" in shown and "ollama pull bge-m3" not in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"worker_away": True}, "The worker does not answer."),
+        ({"embedder_away": True}, "Search goes by words"),
+        ({"models": replace(WELL, embedding=None)}, "ollama pull bge-m3"),
+        ({"indexed": 3}, "Indexing 3 of 12 documents"),
+    ],
+)
+def test_each_trouble_has_its_line(change, words):
+    assert words in banners(replace(FINE, **change), "en")
+
+
+def test_the_header_names_what_is_searched_and_who_answers():
+    collections = [Collection("1", "t", "u", "Policies", "tenant", 3), Collection("2", "t", "u", "Old", "tenant", 9)]
+    shown = header("RO-9", ("Policies",), collections, WELL, "en")
+    assert "Searching Policies · 3 documents" in shown and "gpt-oss" in shown and 'value="Policies" checked' in shown and 'value="Old">' in shown
+
+
+def test_the_empty_page_says_where_the_data_goes():
+    assert "on your own server. Nothing leaves it." in empty_page([("Why?", "Help")], WELL, "en", 50, True)
+
+
+def test_who_may_not_write_sees_no_drop_zone():
+    assert "data-drop" not in empty_page([], WELL, "en", 50, may_write=False) + page(PAPER, may_write=False)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        header(HOSTILE, (HOSTILE,), [Collection("1", "t", "u", HOSTILE, "tenant", 3)], replace(WELL, generation=HOSTILE), "en"),
+        empty_page([(HOSTILE, HOSTILE)], replace(WELL, generation=HOSTILE), "en", 50, True),
+        rail(USER, [Conversation("c", HOSTILE, 0, 0)], "c", "en"),
+        page(replace(PAPER, title=HOSTILE, collection=HOSTILE, stage="failed", cause=HOSTILE), notice=HOSTILE),
+        attached([replace(PAPER, title=HOSTILE)], "en"),
+        account_page(USER, [Key("k", "u", HOSTILE, ("chat",), 0.0)], "en"),
+        banners(replace(FINE, models=replace(AWAY, url=HOSTILE), generation_model=HOSTILE), "en"),
+        sign_in_page("en", HOSTILE),
+        link_page("vi", '"' + HOSTILE),
+    ],
+)
+def test_names_with_a_script_stay_text(shown):
+    assert "&lt;script&gt;" in shown and "<script" not in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"stage": "received"}, "Waiting"),
+        ({"stage": "searchable", "embedded": 2}, "Searchable · embedding 2 of 6 passages"),
+        ({}, "Complete"),
+        ({"stage": "failed", "cause": "No text was found. Run text recognition on it."}, "Failed: No text was found</span>"),
+        ({"stage": "searchable", "cause": "It is found by words only."}, "It is found by words only."),
+    ],
+)
+def test_a_colour_never_stands_without_its_word(change, words):
+    assert words in state(replace(PAPER, **change), "en")
+
+
+def test_the_remedy_of_a_failure_stands_below_it():
+    assert '<small class="err">Run text recognition.</small>' in state(replace(PAPER, stage="failed", cause="No text. Run text recognition."), "en")
+
+
+def test_what_runs_can_be_cancelled_and_what_failed_tried_again():
+    assert ">Cancel<" in page(replace(PAPER, stage="read")) and ">Retry<" in page(replace(PAPER, stage="failed"))
+
+
+def test_a_shared_collection_is_only_read():
+    assert "data-do" not in page(PAPER, read_only=("c",))
+
+
+def test_a_long_list_says_what_it_leaves_out():
+    assert f"The newest {LISTED} of {LISTED + 1} are listed." in page(*[PAPER] * (LISTED + 1))
+
+
+@pytest.mark.parametrize(("days", "name"), [(0, "today"), (1, "yesterday"), (6, "last_7_days"), (8, "earlier")])
+def test_conversations_are_grouped_by_day(days, name):
+    assert day_name(1_000_000_000 - days * 86400, 0, 1_000_000_000) == name
+
+
+def test_the_search_box_finds_without_marks():
+    assert 'data-folded="bao hanh"' in rail(USER, [Conversation("c", "Bảo hành", 0, 0)], "", "vi")
+
+
+def test_signing_in_names_no_other_host_and_runs_no_script():
+    shown = sign_in_page("vi")
+    assert "http" not in shown and "<script" not in shown and 'name="key" type="password"' in shown and 'lang="vi"' in shown
