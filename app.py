@@ -1,0 +1,92 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = [
+#   "gradio[mcp]==6.31.0",
+#   "gradio-client==2.7.2",
+#   "chromadb==1.5.9",
+#   "ollama==0.6.3",
+#   "langchain-core==1.7.2",
+#   "langgraph==1.2.22",
+#   "sqlite-utils==4.2.1",
+#   "huey==3.5.4",
+#   "pytest==9.2.0",
+#   "pypdfium2==5.15.2",
+#   "mammoth==1.11.0",
+#   "python-pptx==1.0.2",
+#   "openpyxl==3.1.5",
+#   "beautifulsoup4==4.15.0",
+#   "markdownify==1.2.3",
+#   "charset-normalizer==3.5.2",
+#   "tqdm==4.70.1",
+# ]
+# ///
+"""Mai-Sale. `python app.py` serves the page and its API; `python app.py COMMAND ...` is the command line.
+
+`app` is the ASGI application (`uvicorn app:app`), `demo` the Gradio page in it. Importing this opens nothing.
+"""
+
+import sys
+
+from maisale.access.gradio_patches import quiet_gradio
+
+quiet_gradio()  # before gradio is imported: it reads the environment then
+
+import contextlib  # noqa: E402
+import os  # noqa: E402
+
+import gradio as gr  # noqa: E402
+from fastapi import FastAPI  # noqa: E402
+from starlette.middleware.cors import CORSMiddleware  # noqa: E402
+
+from maisale.access import pages  # noqa: E402
+from maisale.access.gate import Gate  # noqa: E402
+from maisale.access.gradio_patches import patch_gradio, tune_gradio  # noqa: E402
+from maisale.api import files  # noqa: E402
+from maisale.api.surface import GradioSurface  # noqa: E402
+from maisale.cli import main  # noqa: E402
+from maisale.config import from_env  # noqa: E402
+from maisale.life import Life, PlainRefusal  # noqa: E402
+from maisale.ui import page, sign_in  # noqa: E402
+
+life = Life(lambda: from_env(os.environ))
+demo = page.build(life.running)
+
+
+@contextlib.asynccontextmanager
+async def lifespan(_app: FastAPI):
+    async with life:
+        demo.max_file_size = life.upload_bytes  # Gradio 6.31 reads it at each upload
+        yield
+
+
+def build() -> FastAPI:
+    """The gate around everything; behind it sign-in, health, files, and the page with its API."""
+    tune_gradio(demo)
+    parent = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    parent.include_router(pages.router(life.running, sign_in))
+    parent.include_router(files.router(life.running))
+    parent.add_middleware(Gate, accounts=life.accounts, surface=GradioSurface(demo))
+    parent.add_middleware(PlainRefusal, life=life)
+    # Gradio 6.31 reflects any Origin with credentials unless its parent answers CORS itself.
+    parent.add_middleware(CORSMiddleware, allow_origins=[])
+    gr.mount_gradio_app(
+        parent,
+        demo,
+        path="/",
+        auth_dependency=lambda request: request.scope.get("user_id"),
+        run_history=False,
+        show_error=False,
+        enable_monitoring=False,
+        footer_links=["api"],
+        ssr_mode=False,
+        app_kwargs={"openapi_url": None},
+        **page.appearance(),
+    )
+    patch_gradio(demo)
+    return parent
+
+
+app = build()
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], serve=lambda: life.serve(app)))

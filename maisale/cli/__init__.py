@@ -1,0 +1,103 @@
+"""The command line: index, ask, search, users, keys, link, worker. Works beside a running app and without one.
+
+Errors are one sentence on stderr and exit code 1; a wrong command line is 2. What a command does is in the module of its kind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from maisale.access import keys
+from maisale.errors import MaiSaleError
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str], serve: Callable[[], int] | None = None) -> int:
+    """Runs one command and returns the exit code. serve: what to do without a command."""
+    parser = _parser(needs_command=serve is None)
+    args = parser.parse_args(argv)
+    try:
+        if args.command is None:
+            return serve()
+        logging.basicConfig(level=logging.INFO if args.verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+        # Only the module that is needed: LangGraph, which ask and search want, takes seconds to import.
+        return getattr(importlib.import_module(f"maisale.cli.{args.module}"), args.run)(args)
+    except MaiSaleError as problem:
+        print(problem, file=sys.stderr)
+    except BrokenPipeError:  # `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("Stopped. What was done until now stays done; run it again to do the rest.", file=sys.stderr)
+        return 130
+    except Exception as problem:  # the last resort: words for the person, the rest for who asks with --verbose
+        log.info("%s failed", args.command, exc_info=True)
+        print(f"The command failed inside Mai-Sale ({type(problem).__name__}: {problem}). `--verbose` shows where.", file=sys.stderr)
+    return 1
+
+
+def _parser(needs_command: bool) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="maisale", description="Mai-Sale: a team's chat over its own documents. Without a command, app.py serves the page.")
+    parser.set_defaults(verbose=False)
+    verbs = parser.add_subparsers(dest="command", metavar="COMMAND", required=needs_command)
+    everywhere = argparse.ArgumentParser(add_help=False)
+    everywhere.add_argument("--verbose", action="store_true", help="say what is done, on stderr")
+    as_json = argparse.ArgumentParser(add_help=False)
+    as_json.add_argument("--json", action="store_true", help="print JSON")
+    person = argparse.ArgumentParser(add_help=False)
+    person.add_argument("--tenant", default=keys.FIRST_TENANT, help="the person's tenant (%(default)s)")
+    acting = argparse.ArgumentParser(add_help=False, parents=[person])
+    acting.add_argument("--user", default=keys.FIRST_ADMIN, help="who does it (%(default)s)")
+
+    def command(under: Any, name: str, run: str, words: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        made = under.add_parser(name, help=words, description=words, parents=[everywhere, *parents])
+        module, function = run.split(".")
+        made.set_defaults(module=module, run=function)
+        return made
+
+    made = command(verbs, "index", "indexing.index", "make a collection hold what a folder holds", as_json, acting)
+    made.add_argument("--source", type=Path, required=True, metavar="DIR")
+    made.add_argument("--collection", required=True, metavar="NAME")
+    made.add_argument("--visibility", choices=("tenant", "private", "public"), default="tenant", help="who reads it (%(default)s)")
+
+    made = command(verbs, "ask", "answers.ask", "answer a question, with sources", as_json, acting)
+    made.add_argument("question")
+    made.add_argument("--collection", action="append", default=[], metavar="NAME", help="search only here; may be given again")
+    made.add_argument("--conversation", metavar="ID", help="go on with this conversation")
+
+    made = command(verbs, "search", "answers.search", "list the passages that match", as_json, acting)
+    made.add_argument("words")
+    made.add_argument("--collection", action="append", default=[], metavar="NAME", help="search only here; may be given again")
+    made.add_argument("--limit", type=_above_zero, default=10, help="how many (%(default)s)")
+
+    users = verbs.add_parser("users", help="add people").add_subparsers(dest="what", metavar="WHAT", required=True)
+    made = command(users, "add", "people.add_user", "add a person and print the first key", as_json)
+    made.add_argument("name")
+    made.add_argument("--tenant", required=True, help="made when it is missing")
+    made.add_argument("--role", choices=keys.ROLES, default="member", help="%(default)s")
+
+    kinds = verbs.add_parser("keys", help="issue, list and revoke keys").add_subparsers(dest="what", metavar="WHAT", required=True)
+    made = command(kinds, "issue", "people.issue_key", "print a new key", as_json, person)
+    made.add_argument("user")
+    made.add_argument("--name", default="", help="what it is for")
+    made.add_argument("--days", type=_above_zero, help="how long it is valid; without it until it is revoked")
+    made.add_argument("--permissions", default=",".join(keys.USUAL_PERMISSIONS), help=f"of {','.join(keys.PERMISSIONS)} (%(default)s)")
+    command(kinds, "list", "people.list_keys", "list a person's keys", as_json, person).add_argument("user")
+    command(kinds, "revoke", "people.revoke_key", "end a key and its sessions").add_argument("key_id")
+
+    command(verbs, "link", "people.link", "print a sign-in link: one use, ten minutes", acting)
+    command(verbs, "worker", "indexing.worker", "run a worker in the foreground")
+    return parser
+
+
+def _above_zero(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 100_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)

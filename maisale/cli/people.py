@@ -1,0 +1,65 @@
+"""users, keys and link: who may come in."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+
+from maisale.access import keys
+from maisale.cli.opened import Opened
+from maisale.store import accounts
+
+DAY_S = 86_400
+
+
+def add_user(args: argparse.Namespace) -> int:
+    with Opened(args, alone=True) as (services, _):
+        user, key = keys.add_user(services.db, args.tenant, args.name, args.role)
+    _say_key(args, key, f"{user.name} of {user.tenant} was added. Their first key, shown only now:")
+    return 0
+
+
+def issue_key(args: argparse.Namespace) -> int:
+    with Opened(args, alone=True) as (services, _):
+        user = accounts.find_user(services.db, args.tenant, args.user)
+        key, text = keys.issue_key(services.db, user, args.name, args.permissions.replace(" ", "").split(","), args.days and args.days * DAY_S)
+    _say_key(args, text, f"A key of {user.name} with the permissions {', '.join(key.permissions)}, shown only now:")
+    return 0
+
+
+def list_keys(args: argparse.Namespace) -> int:
+    with Opened(args, alone=True) as (services, _):
+        found = keys.list_keys(services.db, accounts.find_user(services.db, args.tenant, args.user))
+    if args.json:
+        print(json.dumps([asdict(key) for key in found], ensure_ascii=False))
+        return 0
+    for key in found:
+        ended = "revoked" if key.revoked_at else "expired" if key.expires_at and key.expires_at < time.time() else "valid"
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(key.last_used_at)) if key.last_used_at else "never"
+        print(f"{key.id}  {ended:7}  {','.join(key.permissions):22}  last used {used:16}  {key.name}")
+    return 0
+
+
+def revoke_key(args: argparse.Namespace) -> int:
+    with Opened(args, alone=True) as (services, _):
+        keys.revoke_key(services.db, args.key_id)
+    print("The key was revoked; its sessions ended with it.")
+    return 0
+
+
+def link(args: argparse.Namespace) -> int:
+    with Opened(args) as (services, user):
+        print(f"{services.settings.address}/link/{keys.make_sign_in_link(services.db, user)}")
+    print("It signs in once, within ten minutes.", file=sys.stderr)
+    return 0
+
+
+def _say_key(args: argparse.Namespace, key: str, words: str) -> None:
+    if args.json:
+        print(json.dumps({"key": key}))
+        return
+    print(words, file=sys.stderr)
+    print(key)

@@ -1,0 +1,116 @@
+"""The app's life: opens what it serves with, starts its worker, gives earlier replies their end, and closes in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import sys
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from maisale.access import keys
+from maisale.chat.replies import Replies
+from maisale.child import WorkerProcess
+from maisale.config import Settings
+from maisale.contracts import Database
+from maisale.errors import MaiSaleError, Misconfigured, Overloaded
+from maisale.library.folders import index_knowledge
+from maisale.services import open_services
+
+log = logging.getLogger(__name__)
+
+CLOSING_S = 4  # for open requests; with replies and worker the whole stays under 10 s
+
+
+class Life:
+    """One life at a time of the app: `async with life:` around the server's own."""
+
+    def __init__(self, read_settings: Callable[[], Settings]):
+        self._read_settings = read_settings
+        self._replies: Replies | None = None
+        self._worker: WorkerProcess | None = None
+        self.refusal = ""  # why this life could not begin, in words
+
+    def running(self) -> Replies:
+        """The replies of this life. Raises Overloaded before the start and after the end."""
+        if self._replies is None:
+            raise Overloaded("Mai-Sale is starting. Try again in a moment.")
+        return self._replies
+
+    def accounts(self) -> Database:
+        return self.running().services.db
+
+    @property
+    def upload_bytes(self) -> int:
+        return self.running().services.settings.upload_mb * 2**20
+
+    async def __aenter__(self) -> Life:
+        try:
+            return await self._begin()
+        except MaiSaleError as problem:
+            self.refusal = str(problem)
+            raise
+
+    async def _begin(self) -> Life:
+        settings = self._read_settings()
+        services = await asyncio.to_thread(open_services, settings, "app")
+        await asyncio.to_thread(keys.make_first_admin, services.db, settings)
+        self._replies = Replies(services)
+        await self._replies.recover()
+        if settings.workers:
+            self._worker = WorkerProcess(settings)
+            self._worker.start()
+        self._indexing = asyncio.create_task(asyncio.to_thread(index_knowledge, services), name="index knowledge")
+        print(self._greeting(settings, services.db), file=sys.stderr, flush=True)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        replies, self._replies = self._replies, None
+        await replies.close()
+        if self._worker:
+            await asyncio.to_thread(self._worker.stop)
+        await asyncio.to_thread(replies.services.close)
+
+    def serve(self, app: FastAPI) -> int:
+        """Serves until SIGINT or SIGTERM. Raises Misconfigured when the address is taken."""
+        settings = self._read_settings()
+        listening = _listen(settings)
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=CLOSING_S, proxy_headers=False, server_header=False)
+        uvicorn.Server(config).run(sockets=[listening])
+        return 0
+
+    def _greeting(self, settings: Settings, db: Database) -> str:
+        if keys.somebody_signed_in(db):
+            return f"Mai-Sale runs at {settings.address}"
+        return f"Mai-Sale runs at {settings.address}  Sign in: {settings.address}/link/{keys.make_sign_in_link(db)} (one use, ten minutes)"
+
+
+class PlainRefusal:
+    """ASGI middleware: a life that could not begin is refused in its own sentence, where Starlette would send a traceback."""
+
+    def __init__(self, app: ASGIApp, life: Life):
+        self._app, self._life = app, life
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed" and self._life.refusal:
+                message = {**message, "message": self._life.refusal}
+            await send(message)
+
+        await self._app(scope, receive, sending if scope["type"] == "lifespan" else send)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as problem:
+        listening.close()
+        raise Misconfigured(f"{settings.host}:{settings.port} cannot be used ({problem.strerror}). Is it taken? Set PORT to another one.") from problem
+    return listening

@@ -1,0 +1,126 @@
+"""The command line in this process, on a data folder of its own and, where it matters, as people start it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from maisale.cli import main
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """An environment, not a patch: settings are read from it and from nowhere else."""
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
+    monkeypatch.delenv("X_API_KEY_ADMIN", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def said(capsys):
+    """Runs a command; gives its exit code, output and complaints."""
+
+    def run(*words):
+        code = main(words)
+        out, err = capsys.readouterr()
+        return code, out.strip(), err.strip()
+
+    return run
+
+
+def test_a_new_person_gets_a_key_once_and_more_on_demand(said):
+    code, first, _ = said("users", "add", "Linh", "--tenant", "shop")
+    assert code == 0 and first.startswith("msk_")
+    code, second, _ = said("keys", "issue", "Linh", "--tenant", "shop", "--name", "laptop", "--days", "30", "--permissions", "chat,read")
+    assert code == 0 and second.startswith("msk_") and second != first
+    _, listed, _ = said("keys", "list", "Linh", "--tenant", "shop", "--json")
+    assert [(key["name"], key["permissions"]) for key in json.loads(listed)] == [("laptop", ["chat", "read"]), ("first key", ["chat", "read", "write"])]
+    assert first.rsplit("_", 1)[1][:20] not in listed
+
+
+def test_a_revoked_key_is_shown_as_such(said):
+    said("users", "add", "Linh", "--tenant", "shop")
+    key_id = json.loads(said("keys", "list", "Linh", "--tenant", "shop", "--json")[1])[0]["id"]
+    assert said("keys", "revoke", key_id)[0] == 0
+    assert "revoked" in said("keys", "list", "Linh", "--tenant", "shop")[1]
+    assert said("keys", "revoke", key_id) == (1, "", "There is no such key, or it was revoked before. `keys list` shows the ids.")
+
+
+def test_a_command_without_the_admin_key_leaves_the_apps_admin_key_alone(said, monkeypatch):
+    monkeypatch.setenv("X_API_KEY_ADMIN", "an-admin-key")
+    said("keys", "list", "admin")
+    monkeypatch.delenv("X_API_KEY_ADMIN")
+    assert [key["id"] for key in json.loads(said("keys", "list", "admin", "--json")[1])] == ["admin"]
+
+
+def test_a_link_is_an_address(said):
+    assert said("link")[1].startswith("http://127.0.0.1:7860/link/")
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["keys", "list", "nobody"], "There is no user named 'nobody' in the tenant 'default'. `users add` makes one."),
+        (["users", "add", "a\nb", "--tenant", "shop"], "takes 1 to 80 characters"),
+        (["keys", "issue", "admin", "--permissions", "fly"], "There is no permission 'fly'"),
+        (["index", "--source", "/no/such/folder", "--collection", "Shop"], "is not a folder"),
+        (["index", "--source", ".", "--collection", "Mai-Sale help"], "Choose another name"),
+        (["ask", ""], "The question is empty"),
+        (["ask", "How?", "--collection", "Nothing"], "There is no collection named 'Nothing'"),
+        (["search", "refunds", "--user", "nobody"], "There is no user named 'nobody'"),
+    ],
+)
+def test_an_error_is_one_sentence_and_exit_code_1(said, words, sentence):
+    code, out, err = said(*words)
+    assert (code, out) == (1, "") and sentence in err
+    assert "Traceback" not in err and len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [[], ["fly"], ["index"], ["keys"], ["keys", "issue", "admin", "--days", "-1"], ["search", "x", "--limit", "0"]])
+def test_a_wrong_command_line_is_exit_code_2(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2 and "usage:" in capsys.readouterr().err
+
+
+def test_without_a_command_the_app_serves():
+    assert main([], serve=lambda: 7) == 7
+
+
+def test_a_bad_setting_and_an_unwritable_folder_are_said(said, folder, monkeypatch):
+    monkeypatch.setenv("PORT", "many")
+    assert said("link") == (1, "", "PORT is 'many'; it takes a whole number from 0 to 65535.")
+    monkeypatch.setenv("PORT", "7860")
+    (folder / "file").touch()
+    monkeypatch.setenv("DATA_DIR", str(folder / "file" / "data"))
+    code, _, err = said("link")
+    assert code == 1 and "cannot be written to" in err and len(err.splitlines()) == 1
+
+
+def test_a_folder_is_indexed_without_an_app_then_unchanged_then_answered(said, folder):
+    team = folder / "team"
+    team.mkdir()
+    (team / "returns.md").write_text("# Returns\n\nRefunds take five working days. Gift cards are not refunded.")
+    (team / "cut.pdf").write_bytes(b"%PDF-1.4 cut")
+    code, out, err = said("index", "--source", str(team), "--collection", "Team", "--json")
+    assert (code, json.loads(out)["new"], json.loads(out)["failed"]) == (1, 2, 1)
+    assert "cut.pdf is cut off" in err
+    (team / "cut.pdf").unlink()
+    again = json.loads(said("index", "--source", str(team), "--collection", "Team", "--json")[1])
+    assert [again[name] for name in ("new", "changed", "unchanged", "removed", "failed")] == [0, 0, 1, 1, 0]
+    code, answer, _ = said("ask", "How long do refunds take?")
+    assert code == 0 and "Refunds take five working days. [1]" in answer and answer.endswith("[1] returns.md, section Returns")
+    found = json.loads(said("search", "refunds", "--json", "--collection", "Team")[1])
+    assert found[0]["title"] == "returns.md"
+
+
+def test_it_starts_as_a_module_and_ends_in_a_sentence(folder):
+    command = [sys.executable, "-m", "maisale", "keys", "list", "nobody"]
+    ended = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout) == (1, "") and ended.stderr.startswith("There is no user named 'nobody'")
