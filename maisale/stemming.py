@@ -13,8 +13,27 @@ _VOWEL = re.compile(f"^{_C}?[aeiouy]")
 _DOUBLE = re.compile(r"([^aeiouylsz])\1$")
 _SHORT = re.compile(f"^{_C}[aeiouy][^aeiouwxy]$")
 _STEP_2 = dict(
-    ational="ate", tional="tion", enci="ence", anci="ance", izer="ize", logi="log", bli="ble", alli="al", entli="ent", eli="e", ousli="ous", ization="ize", ation="ate", ator="ate",
-    alism="al", iveness="ive", fulness="ful", ousness="ous", aliti="al", iviti="ive", biliti="ble",
+    ational="ate",
+    tional="tion",
+    enci="ence",
+    anci="ance",
+    izer="ize",
+    logi="log",
+    bli="ble",
+    alli="al",
+    entli="ent",
+    eli="e",
+    ousli="ous",
+    ization="ize",
+    ation="ate",
+    ator="ate",
+    alism="al",
+    iveness="ive",
+    fulness="ful",
+    ousness="ous",
+    aliti="al",
+    iviti="ive",
+    biliti="ble",
 )
 _STEP_3 = dict(icate="ic", ative="", alize="al", iciti="ic", ical="ic", ful="", ness="")
 _STEP_4 = ("ement", "ance", "ence", "able", "ible", "ment", "ant", "ent", "ism", "ate", "iti", "ous", "ive", "ize", "ion", "al", "er", "ic", "ou")

@@ -14,38 +14,18 @@ _VIETNAMESE_LETTER = re.compile("[ăđơưĂĐƠƯ\u1ea0-\u1ef9]")
 
 STOP_EN = frozenset(
     (
-        "a about after again all also am an and any are aren as at be because been before being between both but by can cannot could did didn do does doesn doing "
-        "don down during each few for from further had has hasn have haven having he her here hers him his how i if in into is isn it its itself just let ll me more "
-        "most my no nor not of off on once one only or other our ours out over own please re s same shall she should so some such t tell than that the their theirs "
-        "them then there these they this those through to too under until up us ve very was wasn we were weren what when where which while who whom whose why will "
-        "with won would you your yours"
+        "a about after again all also am an and any are aren as at be because been before being between both but by can cannot could did didn do does "
+        "doesn doing don down during each few for from further had has hasn have haven having he her here hers him his how i if in into is isn it its "
+        "itself just let ll me more most my no nor not of off on once one only or other our ours out over own please re s same shall she should so "
+        "some such t tell than that the their theirs them then there these they this those through to too under until up us ve very was wasn we were "
+        "weren what when where which while who whom whose why will with won would you your yours"
     ).split()
 )
 # A short list: folded, many more syllables would be words of their own as well.
 STOP_VI = frozenset(
     (
-        "a ai bi cac cho co cua cung da dang dau de den do duoc gi hay khi khong la ma mot nao nay nhe nhieu nhu nhung o oi ra rat sao se tai the thi toi trong tu "
-        "va vao vi voi xin"
-    ).split()
-)
-# Words of every topic: people ask with them, and documents say the same with others. They count, but little.
-LIGHT_EN = frozenset(
-    (
-        "able actually add ahead allow allowed already always another anyone anything around ask asked back become begin best better big bit bring came change "
-        "come company couple day difference different easy either else end enough even ever every everything exactly example explain find fine fire first get "
-        "gets getting give go goes going gone good got great guess hand happen happens hard help hey hi hold idea instead keep kind know known last later least "
-        "leave less like little look looking lot made main make makes making manage mean means mind much must need needs never new next nice none nothing now "
-        "ok okay others part parts people person place point possible probably problem put quite rather really reason right safely say says see seem set "
-        "setting several show shows simple simply since someone something sometimes soon start still stuff sure take takes talk thank thanks thing things think "
-        "though time times tried try trying turn understand use used useful uses using usual usually various want wants way ways week well went whether whole "
-        "within without wonder wondering work working works wrong year yes yet"
-    ).split()
-)
-LIGHT_VI = frozenset(
-    (
-        "anh ay ban bang biet bo boi ca cach cai can cham chay chi chiec chua chung con day dc deu di dieu dk du dung duoi em gio giua giup gui het ho hoac hoi "
-        "hok hom hon k khac kia kieu ko lai lam lan lau len loai lon luc luon mat may minh moi muon nam ne nen neu ngay ngoai ngon nguoi nha nhanh nhat nho no "
-        "noi nua phai phan qua rieng roi san sau so sua tao tat thang thay them theo thoi tim tot tren truoc van vay ve viec viet vs xai xau xem xuong yeu"
+        "a ai bi cac cho co cua cung da dang dau de den do duoc gi hay khi khong la ma mot nao nay nhe nhieu nhu nhung o oi ra rat sao se tai the thi "
+        "toi trong tu va vao vi voi xin"
     ).split()
 )
 _ASKING = {("how", word) for word in "big deep far fast heavy high large long many much often old tall wide".split()} | {
@@ -54,14 +34,15 @@ _ASKING = {("how", word) for word in "big deep far fast heavy high large long ma
 # Folded, these are words of both languages: they say nothing about which one is written.
 _SHARED = frozenset(
     (
-        "a ai am an at be but can co con do for ha he hi him i in it la lo ma may me men met my nam no not of on phi sang so song tan ten than that the them then thin "
-        "thing to u up us van"
+        "a ai am an at be but can co con do for ha he hi him i in it la lo ma may me men met my nam no not of on phi sang so song tan ten than that "
+        "the them then thin thing to u up us van"
     ).split()
 )
 _ONSET = "b|ch|c|d|gh|gi|g|h|kh|k|l|m|ngh|ng|nh|n|ph|p|qu|r|s|th|tr|t|v|x"
 _RHYME = (
-    "a|ac|ach|ai|am|an|ang|anh|ao|ap|at|au|ay|e|ec|ech|em|en|eng|enh|eo|ep|et|eu|i|ia|ich|iec|iem|ien|ieng|iep|iet|ieu|im|in|inh|ip|it|iu|o|oa|oac|oach|oai|oan|oang|oanh|oat|oay|oc|"
-    "oe|oen|oet|oi|om|on|ong|op|ot|u|ua|uan|uang|uat|uay|uc|ue|uech|uenh|ui|um|un|ung|uo|uoc|uoi|uom|uon|uong|uop|uot|uou|up|ut|uu|uy|uya|uych|uyen|uyet|uynh|uyt|uyu|y|yem|yen|yet|yeu"
+    "a|ac|ach|ai|am|an|ang|anh|ao|ap|at|au|ay|e|ec|ech|em|en|eng|enh|eo|ep|et|eu|i|ia|ich|iec|iem|ien|ieng|iep|iet|ieu|im|in|inh|ip|it|iu|o|oa|"
+    "oac|oach|oai|oan|oang|oanh|oat|oay|oc|oe|oen|oet|oi|om|on|ong|op|ot|u|ua|uan|uang|uat|uay|uc|ue|uech|uenh|ui|um|un|ung|uo|uoc|uoi|uom|uon|"
+    "uong|uop|uot|uou|up|ut|uu|uy|uya|uych|uyen|uyet|uynh|uyt|uyu|y|yem|yen|yet|yeu"
 )
 _SYLLABLE = re.compile(f"(?:{_ONSET})?(?:{_RHYME})")
 SYLLABLE_SHARE = 0.6  # of the words; finds 98 % of Vietnamese questions typed without marks and no English one (4000 tried)
@@ -111,10 +92,6 @@ def main_language(texts: Iterable[str]) -> str:
 
 def stop_words(language_of: str) -> frozenset[str]:
     return STOP_VI if language_of == "vi" else STOP_EN
-
-
-def light_words(language_of: str) -> frozenset[str]:
-    return LIGHT_VI if language_of == "vi" else LIGHT_EN
 
 
 def content_words(text: str, language_of: str = "") -> list[str]:
@@ -172,7 +149,9 @@ _LINE_OF_ITS_OWN = re.compile(r"\s*(?:#{1,6}\s|[-*+•]\s|\d{1,3}[.)]\s|\||```|~
 _LINE_MARK = re.compile(r"^\s*(?:#{1,6}\s+|[-*+•]\s+|\d{1,3}[.)]\s+|>\s*)+")
 _RULE = re.compile(r"[\s|:=*_~`+-]*")
 _SENTENCE_END = re.compile(r"(?<=[.!?…。！？])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[^\W_a-z])")
-_ABBREVIATION = re.compile(r"(?:\b(?:mr|mrs|ms|dr|prof|st|no|vs|etc|e\.g|i\.e|inc|ltd|co|corp|jr|sr|fig|approx|tp|ths|ts|gs|pgs|bs|ks|q|p)|\b[A-ZĐ])\.$", re.IGNORECASE)
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:mr|mrs|ms|dr|prof|st|no|vs|etc|e\.g|i\.e|inc|ltd|co|corp|jr|sr|fig|approx|tp|ths|ts|gs|pgs|bs|ks|q|p)|\b[A-ZĐ])\.$", re.IGNORECASE
+)
 
 
 def sentences(text: str) -> list[str]:

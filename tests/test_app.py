@@ -25,7 +25,8 @@ def app(tmp_path_factory):
 def test_importing_the_app_opens_nothing(tmp_path):
     code = "import os, threading, app; assert not os.listdir(os.environ['DATA_DIR']); print(app.app, app.demo)"
     (tmp_path / "data").mkdir()
-    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "DATA_DIR": str(tmp_path / "data")}, capture_output=True, text=True, timeout=90)
+    environ = {**os.environ, "DATA_DIR": str(tmp_path / "data")}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=90)
     assert ran.returncode == 0, ran.stderr
 
 

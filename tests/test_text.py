@@ -20,13 +20,33 @@ def test_codes_and_figures_are_words():
 
 @pytest.mark.parametrize(
     "text",
-    ["Máy lọc nước bảo hành bao lâu?", "may loc nuoc bao hanh bao lau", "gia loi loc RO-9 la bao nhieu", "chinh sach doi tra the nao", "con thoi gian giao hang thi sao"],
+    [
+        "Máy lọc nước bảo hành bao lâu?",
+        "may loc nuoc bao hanh bao lau",
+        "gia loi loc RO-9 la bao nhieu",
+        "chinh sach doi tra the nao",
+        "con thoi gian giao hang thi sao",
+    ],
 )
 def test_vietnamese_is_recognised_with_and_without_marks(text):
     assert is_vietnamese(text)
 
 
-@pytest.mark.parametrize("text", ["How long is the warranty?", "can I return it", "the price of a filter", "RO-9?", "", "What is an AI model?", "so can you do it", "Hello", "Where is Hải Phòng?", "Who runs the shop in Đà Nẵng?"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "How long is the warranty?",
+        "can I return it",
+        "the price of a filter",
+        "RO-9?",
+        "",
+        "What is an AI model?",
+        "so can you do it",
+        "Hello",
+        "Where is Hải Phòng?",
+        "Who runs the shop in Đà Nẵng?",
+    ],
+)
 def test_other_text_is_not_taken_for_vietnamese(text):
     assert not is_vietnamese(text)
 
@@ -69,7 +89,16 @@ def test_list_items_and_table_rows_stand_alone_without_their_marks():
 
 @pytest.mark.parametrize(
     ("word", "expected"),
-    [("warranties", "warranti"), ("returned", "return"), ("relational", "relat"), ("hopping", "hop"), ("electricity", "electr"), ("sky", "sky"), ("1990s", "1990"), ("is", "is")],
+    [
+        ("warranties", "warranti"),
+        ("returned", "return"),
+        ("relational", "relat"),
+        ("hopping", "hop"),
+        ("electricity", "electr"),
+        ("sky", "sky"),
+        ("1990s", "1990"),
+        ("is", "is"),
+    ],
 )
 def test_stems_are_those_of_the_word_index(word, expected):
     assert stem(word) == expected

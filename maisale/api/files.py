@@ -13,8 +13,12 @@ from maisale.errors import MaiSaleError
 from maisale.library.documents import open_file
 
 # Shown inside the browser; all else is downloaded. HTML and SVG would run scripts with the reader's session.
-SHOWN = {".pdf": "application/pdf", ".txt": "text/plain", ".md": "text/plain", ".csv": "text/plain", ".json": "text/plain", ".html": "text/plain", ".htm": "text/plain"}
-HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox", "Cache-Control": "private, no-store"}
+SHOWN = {".pdf": "application/pdf", **dict.fromkeys((".txt", ".md", ".csv", ".json", ".html", ".htm"), "text/plain")}
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+    "Cache-Control": "private, no-store",
+}
 
 
 def router(running: Callable[[], Replies]) -> APIRouter:

@@ -107,8 +107,8 @@ class FTS5Index:
                 if not terms:
                     continue
                 index = f"{table}:{which}"
-                sql = f"""SELECT t.key, t.body FROM (SELECT rowid AS id FROM "{index}" WHERE "{index}" MATCH :match ORDER BY bm25("{index}", 1.0, 0.0) LIMIT :n) AS f
-                          JOIN "{table}" AS t ON t.id = f.id"""
+                sql = f"""SELECT t.key, t.body FROM "{table}" AS t JOIN
+                          (SELECT rowid AS id FROM "{index}" WHERE "{index}" MATCH :match ORDER BY bm25("{index}", 1.0, 0.0) LIMIT :n) AS f ON t.id = f.id"""
                 match = f"place : ({place}) AND body : ({' OR '.join(terms)})"
                 found.update((row["key"], row) for row in self._db.rows(sql, match=match, n=limit * CANDIDATES))
         return list(found.values())
@@ -255,7 +255,9 @@ def _place_filter(where: SearchFilter) -> str:
 
 def _inside(where: SearchFilter, place: str) -> bool:
     collection, document = place.split(" ")
-    return collection in {_token("zc", one) for one in where.collections} and (not where.documents or document in {_token("zd", one) for one in where.documents})
+    if where.documents and document not in {_token("zd", one) for one in where.documents}:
+        return False
+    return collection in {_token("zc", one) for one in where.collections}
 
 
 def _exists(source: Database | Transaction, table: str) -> bool:
@@ -264,6 +266,8 @@ def _exists(source: Database | Transaction, table: str) -> bool:
 
 def _create(tx: Transaction, table: str) -> None:
     tx.execute(f'CREATE TABLE "{table}" (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, body TEXT NOT NULL, place TEXT NOT NULL, length INTEGER NOT NULL)')
+    # Their mean length is asked for often; without this index it would read every text.
+    tx.execute(f'CREATE INDEX "{table}:lengths" ON "{table}"(length)')
     for which, tokenizer in (("words", "unicode61"), ("stems", "porter unicode61")):
         tx.execute(f"""CREATE VIRTUAL TABLE "{table}:{which}" USING fts5(body, place, content="{table}", content_rowid='id', tokenize='{tokenizer}')""")
         tx.execute(f"""CREATE VIRTUAL TABLE "{table}:{which}:counts" USING fts5vocab("{table}:{which}", 'row')""")

@@ -95,7 +95,8 @@ def rank(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     budget = prompts.passage_budget(question.text, state["history"], state["context_tokens"])
     chosen = ranking.choose(ranked, settings.retrieval_k, settings.retrieval_k_max, budget, prompts.FRAME_TOKENS)
     if ranked and not any(one.number for one in chosen):
-        note = f"The question leaves no room for a passage in the {state['context_tokens']:,} tokens of {state['model_name']}; quotations answer. Raise NUM_CTX or ask in fewer words."
+        room = f"the {state['context_tokens']:,} tokens of {state['model_name']}"
+        note = f"The question leaves no room for a passage in {room}; quotations answer. Raise NUM_CTX or ask in fewer words."
         return {"candidates": ranking.choose(ranked, settings.retrieval_k, settings.retrieval_k, _NO_LIMIT), "model_name": None, "notes": (note,)}
     cut = sum(one.reason == "budget" for one in chosen)
     note = (f"{cut} passage{'s' if cut > 1 else ''} did not fit the {state['context_tokens']:,} tokens that the model reads.",) if cut else ()
@@ -154,8 +155,9 @@ def _search(sources: Sources, kind: str, where: SearchFilter, question: Question
 
 def _cited_before(sources: Sources, where: SearchFilter, question: Question, earlier: Sequence[Citation]) -> list[Candidate]:
     """The passages that earlier answers cite, as far as they can still be read."""
-    keys = list(dict.fromkeys(citation.key for citation in earlier))
-    return [one for kind in ("documents", "messages") for one in _with_text(sources, kind, where, question, [Hit(key, 0.0) for key in keys], {}, known=False)] if keys else []
+    cited = [Hit(key, 0.0) for key in dict.fromkeys(citation.key for citation in earlier)]
+    kinds = ("documents", "messages") if cited else ()
+    return [one for kind in kinds for one in _with_text(sources, kind, where, question, cited, {}, known=False)]
 
 
 def _with_text(

@@ -26,22 +26,23 @@ RULES = """You answer questions of a team from passages of its own documents and
 - Copy numbers, names, codes and dates exactly.
 - Be brief: answer first, then what is needed to rely on it. Plain Markdown, without images and HTML.
 - Answer in {language}."""
-POSSIBLE_RULE = "\n- The passages are only possibly related. Say first that nothing answers this exactly, then what they do say, if it helps."
+POSSIBLE_RULE = "\n- The passages may not answer the question. When they do not, say so first; then give what they do say, if it helps."
 
 _LEAD = {
     "en": {1: "One passage answers this:", 2: "Two passages answer this:", 3: "Three passages answer this:"},
     "vi": {1: "Một đoạn trả lời câu hỏi này:", 2: "Hai đoạn trả lời câu hỏi này:", 3: "Ba đoạn trả lời câu hỏi này:"},
 }
 _POSSIBLE = {
-    "en": "Nothing answers this exactly. This is possibly related:",
-    "vi": "Không có đoạn nào trả lời đúng câu hỏi này. Nội dung có thể liên quan:",
+    "en": "Possibly related; check whether it answers your question:",
+    "vi": "Có thể liên quan; hãy xem có đúng điều cần hỏi không:",
 }
 _NOTHING = {
     "en": "I found nothing on this in this conversation or in the documents searched.",
     "vi": "Không tìm thấy gì về câu hỏi này trong cuộc trò chuyện hay trong các tài liệu đã tìm.",
 }
 _CLOSEST = {"en": "The closest documents are: {titles}.", "vi": "Các tài liệu gần nhất: {titles}."}
-_ONLY_FRAME = tuple(fold(text)[:40] for texts in (*_LEAD.values(), dict(enumerate(_POSSIBLE.values())), dict(enumerate(_NOTHING.values()))) for text in texts.values())
+_FRAMES = [*_POSSIBLE.values(), *_NOTHING.values(), *_LEAD["en"].values(), *_LEAD["vi"].values()]
+_OWN = tuple(fold(text) for text in _FRAMES)
 
 _TAG = re.compile(r"<(?=\s*/?\s*passages?\b)|<(?=\|)", re.IGNORECASE)  # <| begins a control token of gpt-oss
 _LIVE = re.compile(r"[<>`]|!(?=\[)|\[(?=\d+\])|\]\(|^(?:#|\+\s|-\s)")
@@ -120,9 +121,9 @@ def nothing_found(language: str, titles: Sequence[str]) -> str:
 
 def as_shown(text: str) -> str:
     """Document text for a Markdown answer: nothing in it becomes HTML, an image, a link or a citation."""
-    return _LIVE.sub(lambda found: "".join("\\" + char for char in found[0] if not char.isspace()) + (" " if found[0][-1].isspace() else ""), " ".join(text.split()))
+    return _LIVE.sub(lambda found: re.sub(r"(\S)", r"\\\1", found[0]), " ".join(text.split()))
 
 
 def is_own_frame(text: str) -> bool:
     """Whether a message is one of these answers: quoted or empty-handed, it adds nothing to what it quotes."""
-    return fold(text).startswith(_ONLY_FRAME)
+    return fold(text).startswith(_OWN)

@@ -9,19 +9,24 @@ from dataclasses import dataclass
 from maisale.flow.state import Question
 from maisale.records import Chunk
 from maisale.stemming import stem
-from maisale.text import content_words, fold, indexed_text, light_words, sentences, stop_words, word_pairs, words
+from maisale.text import content_words, fold, indexed_text, sentences, stop_words, word_pairs, words
 
 PAIRS = 0.5  # of a sentence's pair coverage beside its word coverage
 ANSWER_TYPE = 0.15  # for a sentence that holds what is asked for: a number, a date, a name
 RANK = 0.15  # off for each passage in front
 HIGHLIGHTS = 6  # a passage
-LIGHT = 0.3  # of its idf: a word of every topic. In a small collection such words are as rare as those that a question is about
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"\d")
 _NAME = re.compile(r"(?<![.!?…:\"“]\s)(?<!^)\b[A-ZĐÀ-Ỹ][\w-]*")
 _ASKS = {
-    "en": ((r"\bhow (?:many|much|long|old|far|often|high|tall|large|big|fast)\b|\bwhat (?:percentage|number|year|price|cost)\b|\bwhen\b|\bwhich year\b", "number"), (r"\bwho(?:m|se)?\b|\bwhere\b|\bwhich\b", "name")),
-    "vi": ((r"\bbao (?:nhieu|lau|xa|gio)\b|\bmay\b|\bkhi nao\b|\bnam nao\b|\bngay nao\b|\bluc nao\b|\bgia\b", "number"), (r"\bai\b|\bo dau\b|\bnguoi nao\b|\bnoi nao\b", "name")),
+    "en": (
+        (r"\bhow (?:many|much|long|old|far|often|high|tall|large|big|fast)\b|\bwhat (?:percentage|number|year|price|cost)\b|\bwhen\b|\bwhich year\b", "number"),
+        (r"\bwho(?:m|se)?\b|\bwhere\b|\bwhich\b", "name"),
+    ),
+    "vi": (
+        (r"\bbao (?:nhieu|lau|xa|gio)\b|\bmay\b|\bkhi nao\b|\bnam nao\b|\bngay nao\b|\bluc nao\b|\bgia\b", "number"),
+        (r"\bai\b|\bo dau\b|\bnguoi nao\b|\bnoi nao\b", "name"),
+    ),
 }
 
 
@@ -44,8 +49,7 @@ class Reader:
         self._form = stem if question.language == "en" else str
         rarest = max(idf.values(), default=0.0) or 1.0
         content = content_words(question.text, question.language)
-        light = light_words(question.language)
-        weight = {word: idf.get(word, rarest) * (LIGHT if word in light else 1.0) for word in content}
+        weight = {word: idf.get(word, rarest) for word in content}
         self._weights = {self._form(word): weight[word] for word in content}
         self._pairs = {
             (self._form(one), self._form(two)): weight[one] + weight[two]
@@ -67,8 +71,10 @@ class Reader:
 
     def must_occur(self) -> frozenset[str]:
         """The folded numbers and names of the question."""
-        names = [name for name in _NAME.findall(self._question.text) if self._question.text != self._question.text.upper()]
-        return frozenset(word for part in [*names, *re.findall(r"\w*\d\w*", self._question.text)] for word in words(part) if word not in stop_words(self.language))
+        asked = self._question.text
+        names = _NAME.findall(asked) if asked != asked.upper() else []
+        found = words(" ".join([*names, *re.findall(r"\w*\d\w*", asked)]))
+        return frozenset(found) - stop_words(self.language)
 
     def words_of(self, chunk: Chunk) -> frozenset[str]:
         return frozenset(words(indexed_text(chunk.title, chunk.heading, chunk.text)))

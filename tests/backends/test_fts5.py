@@ -126,7 +126,9 @@ def test_rare_words_weigh_more_and_absent_ones_most(index):
     assert 0 <= idf["purifier"] < idf["warranty"] < idf["moon"]
 
 
-@pytest.mark.parametrize("text", ["", '"', "' OR 1=1 --", "NEAR(a b)", "body:x* AND", "(((", "\0", "place : zc", "*", "-- {body} ^a + b", "日本語", "a" * 30_000, "word " * 6000])
+@pytest.mark.parametrize(
+    "text", ["", '"', "' OR 1=1 --", "NEAR(a b)", "body:x* AND", "(((", "\0", "place : zc", "*", "-- {body} ^a + b", "日本語", "a" * 30_000, "word " * 6000]
+)
 def test_any_text_can_be_asked(index, text):
     index.added(chunk("a#chunk_0", "warranty"))
     assert isinstance(found(index, text), list)
