@@ -35,8 +35,9 @@ import contextlib  # noqa: E402
 import os  # noqa: E402
 
 import gradio as gr  # noqa: E402
-from fastapi import FastAPI  # noqa: E402
+from fastapi import FastAPI, Request  # noqa: E402
 from starlette.middleware.cors import CORSMiddleware  # noqa: E402
+from starlette.responses import PlainTextResponse  # noqa: E402
 
 from maisale.access import pages  # noqa: E402
 from maisale.access.gate import Gate  # noqa: E402
@@ -45,6 +46,7 @@ from maisale.api import files  # noqa: E402
 from maisale.api.surface import GradioSurface  # noqa: E402
 from maisale.cli import main  # noqa: E402
 from maisale.config import from_env  # noqa: E402
+from maisale.errors import MaiSaleError  # noqa: E402
 from maisale.life import Life, PlainRefusal  # noqa: E402
 from maisale.ui import page, sign_in  # noqa: E402
 
@@ -59,10 +61,16 @@ async def lifespan(_app: FastAPI):
         yield
 
 
+def in_words(_request: Request, problem: MaiSaleError) -> PlainTextResponse:
+    """A refusal on a plain route: a full disk at sign-in, say."""
+    return PlainTextResponse(str(problem), problem.status)
+
+
 def build() -> FastAPI:
     """The gate around everything; behind it sign-in, health, files, and the page with its API."""
     tune_gradio(demo)
     parent = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    parent.add_exception_handler(MaiSaleError, in_words)
     parent.include_router(pages.router(life.running, sign_in))
     parent.include_router(files.router(life.running))
     parent.add_middleware(Gate, accounts=life.accounts, surface=GradioSurface(demo))

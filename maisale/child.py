@@ -79,7 +79,7 @@ class WorkerProcess:
 def worker_lives(settings: Settings) -> bool:
     """Whether any worker runs on this folder: it holds the lock."""
     try:
-        with open(settings.data_dir / "worker.lock") as lock:
+        with open(settings.sqlite_path.with_name(f"{settings.sqlite_path.name}.worker.lock")) as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

@@ -83,7 +83,7 @@ def from_env(environ: Mapping[str, str], folder: Path = Path()) -> Settings:
         retrieval_k=given.whole("RETRIEVAL_K", 3, 1, 50),
         retrieval_k_max=given.whole("RETRIEVAL_K_MAX", 10, 1, 50),
         upload_mb=given.whole("UPLOAD_MB", 50, 1, 10_000),
-        admin_key=given.text("X_API_KEY_ADMIN"),
+        admin_key=given.secret("X_API_KEY_ADMIN", 16),
     )
 
 
@@ -99,7 +99,16 @@ class _Given:
                 return Path(path).read_text("utf-8").strip()
             except (OSError, UnicodeDecodeError) as problem:
                 raise Misconfigured(f"{name}_FILE is {path!r}, which cannot be read ({problem}). Check the path and its permissions.") from problem
-        return self.environ.get(name, "").strip() or default
+        text = self.environ.get(name, "").strip() or default
+        if "\0" in text:
+            raise Misconfigured(f"{name} holds a NUL character.")
+        return text
+
+    def secret(self, name: str, least: int) -> str:
+        text = self.text(name)
+        if text and len(text) < least:
+            raise Misconfigured(f"{name} has {len(text)} characters; whoever guesses it is the administrator. Give it {least} or more.")
+        return text
 
     def whole(self, name: str, default: int, least: int, most: int) -> int:
         text = self.text(name)
@@ -137,10 +146,15 @@ def _model_name(name: str, text: str) -> str:
 
 def _ollama_urls(host: str, port: int) -> tuple[str, ...]:
     """One URL for each host given; a bare name gets http:// and the port, and 0.0.0.0 is read as this machine."""
-    return tuple(_ollama_url(one.strip(), port) for one in host.split(",") if one.strip())
+    found = tuple(_ollama_url(one.strip(), port) for one in host.split(",") if one.strip())
+    if not found:
+        raise Misconfigured(f"OLLAMA_HOST is {host!r}, which names no host. Examples: localhost, http://10.0.0.5:11434.")
+    return found
 
 
 def _ollama_url(text: str, port: int) -> str:
+    if "@" in text or re.search(r"\s", text):
+        raise Misconfigured("OLLAMA_HOST holds a blank or a password, and neither is sent. Examples: localhost, http://10.0.0.5:11434.")
     whole = text if "://" in text else f"http://{text}"
     try:
         parts = urlsplit(whole)

@@ -157,7 +157,7 @@ def _make_folders(settings: Settings) -> None:
 
 def _lock(settings: Settings, role: str, wait_s: float) -> IO:
     """Held while this app, or this worker, lives: two of a kind on one SQLite folder would each believe that they own its replies, or its jobs."""
-    lock = open(settings.data_dir / f"{role}.lock", "a")
+    lock = open(settings.sqlite_path.with_name(f"{settings.sqlite_path.name}.{role}.lock"), "a")
     ends = time.monotonic() + wait_s
     while True:
         try:
@@ -167,7 +167,7 @@ def _lock(settings: Settings, role: str, wait_s: float) -> IO:
             if time.monotonic() >= ends:
                 lock.close()
                 who = "Mai-Sale" if role == "app" else "worker"
-                words = f"Another {who} already runs on {settings.data_dir}."
+                words = f"Another {who} already runs on {settings.sqlite_path.parent}."
                 raise Misconfigured(f"{words} Stop it first, or set DATA_DIR to another folder.") from problem
         time.sleep(0.05)
 

@@ -175,7 +175,7 @@ run_job = register(huey, _working)
 
 def run() -> int:
     """Works until SIGTERM or SIGINT, or until the process that started it through a pipe has ended."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s worker %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s worker %(levelname)s %(name)s: %(message)s")
     logging.getLogger("huey").setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     consumer = huey.create_consumer()

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -77,6 +78,18 @@ class RunningApp:
         """The app's child."""
         found = subprocess.run(["pgrep", "-P", str(self.process.pid), "-f", "maisale.worker"], capture_output=True, text=True)
         return [int(pid) for pid in found.stdout.split()]
+
+    def wait_until_indexed(self, wait_s: float = 60) -> RunningApp:
+        """The help pages are found by words from here on."""
+        ends = time.monotonic() + wait_s
+        while time.monotonic() < ends:
+            db = sqlite3.connect(self.folder / "data" / "sqlite.db", timeout=30)
+            stages = [stage for (stage,) in db.execute("SELECT stage FROM documents")]
+            db.close()
+            if stages and set(stages) <= {"searchable", "complete"}:
+                return self
+            time.sleep(0.2)
+        raise AssertionError(f"the help was not indexed within {wait_s} s: {stages}")
 
     def sign_in_link(self) -> str:
         return re.search(r"http\S+/link/\S+", self.log.read_text())[0]

@@ -53,7 +53,7 @@ def test_a_revoked_key_is_shown_as_such(said):
 
 
 def test_a_command_without_the_admin_key_leaves_the_apps_admin_key_alone(said, monkeypatch):
-    monkeypatch.setenv("X_API_KEY_ADMIN", "an-admin-key")
+    monkeypatch.setenv("X_API_KEY_ADMIN", "an-admin-key-of-20")
     said("keys", "list", "admin")
     monkeypatch.delenv("X_API_KEY_ADMIN")
     assert [key["id"] for key in json.loads(said("keys", "list", "admin", "--json")[1])] == ["admin"]
@@ -115,7 +115,7 @@ def test_a_folder_is_indexed_without_an_app_then_unchanged_then_answered(said, f
     again = json.loads(said("index", "--source", str(team), "--collection", "Team", "--json")[1])
     assert [again[name] for name in ("new", "changed", "unchanged", "removed", "failed")] == [0, 0, 1, 1, 0]
     code, answer, _ = said("ask", "How long do refunds take?")
-    assert code == 0 and "Refunds take five working days. [1]" in answer and answer.endswith("[1] returns.md, section Returns")
+    assert code == 0 and "Refunds take five working days. [1]" in answer and answer.endswith("[1] Returns, returns.md · section Returns")
     found = json.loads(said("search", "refunds", "--json", "--collection", "Team")[1])
     assert found[0]["title"] == "returns.md"
 

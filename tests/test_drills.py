@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
+import pytest  # noqa: E402
 from gradio_client import Client, handle_file  # noqa: E402
 from running import ADMIN_KEY, RunningApp  # noqa: E402
 
@@ -154,6 +155,7 @@ def unfinished(app: RunningApp, questions: list, uploads: list) -> list[str]:
     return [reply for _, reply in questions if reply not in ended] + [name for name, _ in uploads if name not in ended] + waiting
 
 
+@pytest.mark.timeout(400)
 def test_killed_twice_nothing_acknowledged_is_lost(tmp_path):
     counts = drill(tmp_path, kills=2, aimed=1)
     assert counts["accepted"] >= 4

@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
     with RunningApp(tmp_path_factory.mktemp("readme")) as running:
-        yield running
+        yield running.wait_until_indexed()
 
 
 def lines(text):

@@ -102,6 +102,11 @@ def router(running: Callable[[], Any], looks: Looks) -> APIRouter:
         session = await asyncio.to_thread(keys.sign_in_by_link, served().db, token)
         return _come_in(request, served(), session) if session else sign_in_page(request, "used", 410)
 
+    # Gradio 6.31 has a GET /logout of its own, which would end nothing here.
+    @routes.get("/logout")
+    def show_sign_out(request: Request) -> Response:
+        return _go(request, "/")
+
     @routes.post("/logout")
     async def sign_out(request: Request) -> Response:
         if not same_origin(request.headers):

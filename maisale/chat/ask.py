@@ -21,7 +21,7 @@ RECENT_MESSAGES = 12  # six turns; the prompt's token budget cuts further
 def checked_question(text: object) -> str:
     """The question without white space around it. Raises BadInput."""
     if not isinstance(text, str):
-        raise BadInput(f"A question is text; this is {type(text).__name__}.")
+        raise BadInput("A question is text. Send it as one string.")
     question = unicodedata.normalize("NFC", text).strip()
     if not question:
         raise BadInput("The question is empty. Type what you want to know.")

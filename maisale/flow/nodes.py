@@ -22,6 +22,7 @@ from maisale.flow.reading import Reader
 from maisale.flow.state import AgentState, Decision, Question, Sources
 from maisale.records import Candidate, Chunk, Citation, Hit, SearchFilter, Trace
 from maisale.store.chunks import chunks, kind_of
+from maisale.store.documents import unread
 from maisale.text import content_words, fold
 
 CLOSEST_TITLES = 3
@@ -132,7 +133,7 @@ def abstain(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     candidates = [one for one in state["candidates"] if one.chunk.document_id]
     closest = tuple(dict.fromkeys(one.chunk.title for one in candidates))[:CLOSEST_TITLES]
     unused = {**state, "candidates": [ranking.unused(one) for one in state["candidates"]]}
-    text = prompts.nothing_found(state["question"].language, closest)
+    text = prompts.nothing_found(state["question"].language, closest, *unread(runtime.context.db, state["scope"]))
     return {"decision": Decision("abstain", text, None, (), _trace(unused, runtime, "", closest))}
 
 

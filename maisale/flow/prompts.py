@@ -36,6 +36,11 @@ _POSSIBLE = {
     "en": "Possibly related; check whether it answers your question:",
     "vi": "Có thể liên quan; hãy xem có đúng điều cần hỏi không:",
 }
+_UNREAD = {
+    "en": "{unread} of {all} documents are still being read. Ask again in a moment.",
+    "vi": "Còn {unread} trong {all} tài liệu đang được đọc. Hãy hỏi lại sau ít phút.",
+}
+_EMPTY = {"en": "No document is indexed yet.", "vi": "Chưa có tài liệu nào được lập chỉ mục."}
 _NOTHING = {
     "en": "I found nothing on this in this conversation or in the documents searched.",
     "vi": "Không tìm thấy gì về câu hỏi này trong cuộc trò chuyện hay trong các tài liệu đã tìm.",
@@ -114,7 +119,12 @@ def quotation(quotes: Sequence[Quote], language: str, possible: bool) -> str:
     return "\n\n".join([lead, *(f"> {as_shown(quote.text)} [{quote.number}]" for quote in quotes)])
 
 
-def nothing_found(language: str, titles: Sequence[str]) -> str:
+def nothing_found(language: str, titles: Sequence[str], unread: int = 0, all_documents: int = 0) -> str:
+    """unread: how many of the readable documents wait to be read. Nothing found among the others is no proof."""
+    if unread:
+        return f"{_NOTHING[language]} {_UNREAD[language].format(unread=unread, all=all_documents)}"
+    if not titles and not all_documents:
+        return f"{_NOTHING[language]} {_EMPTY[language]}"
     closest = " " + _CLOSEST[language].format(titles=", ".join(as_shown(title) for title in titles)) if titles else ""
     return _NOTHING[language] + closest
 

@@ -73,7 +73,7 @@ class Reader:
         """The folded numbers and names of the question."""
         asked = self._question.text
         names = _NAME.findall(asked) if asked != asked.upper() else []
-        found = words(" ".join([*names, *re.findall(r"\w*\d\w*", asked)]))
+        found = words(" ".join([*names, *(word for word in re.findall(r"\w+", asked) if _NUMBER.search(word))]))
         return frozenset(found) - stop_words(self.language)
 
     def words_of(self, chunk: Chunk) -> frozenset[str]:

@@ -23,7 +23,7 @@ from maisale.library.chunking import Part
 from maisale.library.decoding import clean, decode
 from maisale.library.tables import cell_text, csv_table, json_text, markdown_tables
 
-XML_MB = 100  # of XML that an office file may unpack to; a novel of 1,000 pages takes about 10
+XML_MB = 25  # that an office file may unpack to without its pictures; a novel of 1,000 pages takes about 10
 UNPACKED_MB = 300  # with its pictures
 ZIP_ENTRIES = 10_000
 UNKNOWN_LETTERS = 0.2  # share of letters without a meaning above which a PDF's text is noise
@@ -205,7 +205,7 @@ def _opened(path: Path, name: str, work: Callable[[], Any]) -> Any:
             entries = archive.infolist()
         # zipfile unpacks no more of an entry than its declared size, so that the sum is a true bound.
         all_mb = sum(entry.file_size for entry in entries) / 1e6
-        xml_mb = sum(entry.file_size for entry in entries if entry.filename.lower().endswith((".xml", ".rels"))) / 1e6
+        xml_mb = sum(entry.file_size for entry in entries if "/media/" not in entry.filename) / 1e6
         if xml_mb > XML_MB or all_mb > UNPACKED_MB or len(entries) > ZIP_ENTRIES:
             raise Unreadable(f"{name} unpacks to {all_mb:,.0f} MB, which is too much to be read. Split it and add the parts.")
         return work()

@@ -173,6 +173,14 @@ def stage_counts(db: Database) -> dict[str, int]:
     return {row["stage"]: row["n"] for row in db.rows("SELECT stage, count(*) AS n FROM documents GROUP BY stage")}
 
 
+def unread(db: Database, scope: Scope) -> tuple[int, int]:
+    """How many documents of the readable collections no search can find yet, and how many there are."""
+    sql = f"""SELECT coalesce(sum(CASE WHEN d.stage IN ('received', 'read', 'chunked') THEN 1 ELSE 0 END), 0) AS unread, count(*) AS listed
+              FROM {_DOCUMENTS} WHERE d.conversation_id IS NULL AND {_READABLE}"""
+    row = db.rows(sql, tenant=scope.tenant_id, user=scope.user_id)[0]
+    return row["unread"], row["listed"]
+
+
 def progress(db: Database, scope: Scope) -> tuple[int, int]:
     """How many documents of the readable collections have ended (complete, failed, or found by words only for a cause), and how many there are."""
     sql = f"""SELECT coalesce(sum(CASE WHEN d.stage IN ('complete', 'failed') OR d.cause <> '' THEN 1 ELSE 0 END), 0) AS ended, count(*) AS listed

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ class Chat:
                 case "new":
                     return await self._opened(who, "", choice, request)
                 case "rename":
+                    who.require("chat")
                     title = " ".join(asked.get("title", "").split())[:TITLE_CHARACTERS]
                     if title:
                         await services.db.awrite(lambda tx: conversations.rename_conversation(tx, who.scope, chosen_id, title))
@@ -115,8 +117,9 @@ class Chat:
     async def stop(self, conversation_id: str, request: gr.Request) -> None:
         """Stops what runs in the open conversation, from any tab; `follow` shows the end."""
         who, replies = scene.reader(request), self.running()
-        if conversation_id:
-            said = await asyncio.to_thread(self._messages, who, conversation_id)
+        with suppress(MaiSaleError):  # deleted in another tab, or a key that may only read: there is nothing to stop
+            who.require("chat")
+            said = await asyncio.to_thread(self._messages, who, conversation_id) if conversation_id else []
             for reply in reversed(_open_replies(said)):  # the waiting ones first, or the next would begin
                 await replies.stop(who.scope, reply.id)
 
@@ -153,7 +156,10 @@ class Chat:
         """The panel of the answer whose [n] was clicked."""
         who, asked = scene.reader(request), acted(event)
         number = asked.get("number", "")
-        said = await asyncio.to_thread(self._messages, who, conversation_id) if conversation_id else []
+        try:
+            said = await asyncio.to_thread(self._messages, who, conversation_id) if conversation_id else []
+        except MaiSaleError as problem:
+            return Screen(under=under_composer(who.language, str(problem)))
         reply = next((message.reply for message in said if message.reply and short(message.id) == asked.get("reply")), None)
         return Screen(sources=sources_panel(reply, who.language, int(number) if number.isdigit() else None)) if reply else Screen()
 
@@ -161,7 +167,10 @@ class Chat:
         """Other collections are searched from now on in this tab."""
         who, services = scene.reader(request), self.running().services
         choice = "\n".join(name for name in acted(event).get("names", "").split("\n") if name)
-        title = await asyncio.to_thread(self._title, who, conversation_id)
+        try:
+            title = await asyncio.to_thread(self._title, who, conversation_id)
+        except MaiSaleError as problem:
+            return Screen(under=under_composer(who.language, str(problem)))
         header = await asyncio.to_thread(scene.header_for, services, who, title, choice)
         empty = gr.skip() if conversation_id else await asyncio.to_thread(scene.empty_for, services, who, choice, self._suggestions)
         return Screen(header=header, empty=empty, choice=choice)

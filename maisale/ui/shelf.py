@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from maisale.chat.replies import Replies
-from maisale.errors import MaiSaleError
+from maisale.errors import MaiSaleError, StorageFailed
 from maisale.library.documents import add_document, remove_document, retry_document
 from maisale.store import accounts, conversations
 from maisale.ui import scene
@@ -50,13 +51,18 @@ class Shelf:
     async def attached_acts(self, conversation_id: str, request: gr.Request, event: gr.EventData) -> Screen:
         who = scene.reader(request)
         notice = await self._change(who, acted(event))
+        try:
+            await asyncio.to_thread(conversations.get_conversation, self.running().services.db, who.scope, conversation_id)
+        except MaiSaleError as problem:
+            return Screen(under=under_composer(who.language, str(problem)))
         attached = await asyncio.to_thread(scene.attached_for, self.running().services, who, conversation_id)
         return Screen(attached=attached, under=under_composer(who.language, notice))
 
     async def set_language(self, request: gr.Request, event: gr.EventData) -> None:
         who, language = scene.reader(request), acted(event).get("language", "")
         if language in LANGUAGES:
-            await self.running().services.db.awrite(lambda tx: accounts.set_language(tx, who.caller.user.id, language))
+            with suppress(StorageFailed):  # the page's own cookie holds it as well
+                await self.running().services.db.awrite(lambda tx: accounts.set_language(tx, who.caller.user.id, language))
 
     async def tick(self, conversation_id: str, choice: str, seen: str, page: str, request: gr.Request) -> tuple[Any, ...]:
         """What changed since this page last looked: (banners, header, attached, documents, seen). seen: what it showed, digested."""

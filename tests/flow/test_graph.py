@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
+from conftest import LINH
 from maisale.flow import nodes
 from maisale.flow.graph import FLOW, draw
 from maisale.records import SearchFilter
+from maisale.store import documents
 
 DOCS = Path(__file__).parents[2] / "knowledge" / "docs"
 STEPS = ("recall", "search_knowledge", "rank", "judge", "compose", "quote", "abstain")
@@ -48,7 +50,8 @@ def test_nothing_found_is_said_with_the_closest_titles(library):
 
 
 def test_an_empty_library_abstains_without_titles(empty):
-    assert empty.ask("Bảo hành bao lâu?").text == "Không tìm thấy gì về câu hỏi này trong cuộc trò chuyện hay trong các tài liệu đã tìm."
+    text = empty.ask("Bảo hành bao lâu?").text
+    assert text.startswith("Không tìm thấy gì về câu hỏi này") and text.endswith("Chưa có tài liệu nào được lập chỉ mục.")
 
 
 def test_half_an_answer_is_called_possibly_related(library):
@@ -149,3 +152,12 @@ def test_the_trace_tells_the_path_the_scores_and_the_times(library):
 @pytest.mark.parametrize("text", ["?", "the", "'\"*", "x" * 30_000, "日本語の質問", "1", "\u202e", "ok " * 9000])
 def test_any_question_gets_a_decision(library, text):
     assert library.ask(text).text
+
+
+def test_nothing_found_while_documents_are_unread_is_said_so(library):
+    def receive(tx):
+        place = documents.collection_named(tx, LINH, "Policies")
+        documents.receive_document(tx, LINH, place, document_id="new", title="new.md", source="new.md", media_type="", size=1, content_hash="")
+
+    library.services.db.write(receive)
+    assert library.ask("Which shop sold penicillin against malaria?").text.endswith("1 of 1 documents are still being read. Ask again in a moment.")
