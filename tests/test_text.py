@@ -102,3 +102,12 @@ def test_list_items_and_table_rows_stand_alone_without_their_marks():
 )
 def test_stems_are_those_of_the_word_index(word, expected):
     assert stem(word) == expected
+
+
+@pytest.mark.parametrize("text", ["X_API_KEY_ADMIN de lam gi vay", "job loi may lan thi thanh dead, con lease_until de lam gi"])
+def test_identifiers_do_not_make_a_question_english(text):
+    assert language(text) == "vi"
+
+
+def test_capitals_alone_are_read():
+    assert language("HOW LONG IS THE WARRANTY?") == "en"
