@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
+import anyio
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 
 from maisale.backends import ollama_wire as wire
@@ -81,8 +81,10 @@ class OllamaChat:
     async def _next(self, chunks: AsyncIterator[Any], begun: bool) -> Any | None:
         wait_s = self._idle_s if begun else self._first_token_s
         try:
-            return await asyncio.wait_for(_one_more(chunks), wait_s)
-        except asyncio.TimeoutError as problem:
+            # asyncio.wait_for before Python 3.12 loses a cancel that comes together with the chunk, and the answer would run on.
+            with anyio.fail_after(wait_s):
+                return await _one_more(chunks)
+        except TimeoutError as problem:
             if begun:
                 raise ModelFailed(f"{self.name} stopped in the middle of the answer: nothing came for {wait_s:g} s. What came is kept.") from problem
             raise ModelUnavailable(f"{self.name} on Ollama at {self.url} said nothing for {wait_s:g} s. It may be loading, or the host be busy.") from problem

@@ -87,7 +87,7 @@ def _without_numbers(message: BaseMessage) -> str:
 
 def _passage(one: Candidate) -> str:
     chunk = one.chunk
-    about = " · ".join(part for part in (chunk.title, chunk.heading, chunk.place) if part).replace('"', "'")
+    about = " · ".join(part for part in (chunk.title, chunk.heading, chunk.place) if part).replace('"', "'").replace(">", "›")
     return f'<passage n="{one.number}" from="{_as_data(about)}">\n{_as_data(chunk.text)}\n</passage>'
 
 

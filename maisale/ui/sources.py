@@ -42,7 +42,9 @@ def _path(trace: Trace, used: int, language: str) -> str:
     """What was tried, in the order it was tried, with its numbers."""
     enough = trace.path == "history"
     shares = {"have": percent(trace.coverage), "need": percent(trace.coverage_needed)}
-    steps = [_step(enough, say(language, "this_conversation"), say(language, "enough" if enough else "not_enough", **shares))]
+    # Covered and still not enough: the judge doubted what the conversation alone would have answered.
+    verdict = "enough" if enough else "doubtful" if trace.coverage >= trace.coverage_needed else "not_enough"
+    steps = [_step(enough, say(language, "this_conversation"), say(language, verdict, **shares))]
     if not enough:
         found = len(trace.candidates)
         steps.append(_step(bool(used), say(language, "knowledge"), say(language, "n_candidates", n=found)))

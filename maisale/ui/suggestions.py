@@ -10,14 +10,12 @@ from maisale.records import Chunk, Document, Scope
 from maisale.services import Services
 from maisale.store import chunks, documents
 from maisale.text import language as language_of
-from maisale.text import sentences
 from maisale.ui.texts import say
 
 SHOWN = 3
 TRIED_DOCUMENTS = 6  # the newest; each question that is tried costs about 20 ms, once
 TRIED_QUESTIONS = 3  # of a document
 HEADING_CHARACTERS = 60
-PHRASE_WORDS = 7
 REMEMBERED = 2000
 NO_CONVERSATION = ""
 
@@ -58,12 +56,9 @@ def answered(services: Services, scope: Scope, names: tuple[str, ...], question:
 
 
 def questions(passages: list[Chunk]) -> Iterator[str]:
-    """What could be asked about a document, in its own language: about its headings, and about how its sentences begin."""
+    """What could be asked about a document, in its own language: about its headings."""
     for passage in passages:
         language = language_of(passage.text)
         heading = passage.heading.split(" > ")[-1]
         if heading and heading != passage.title and len(heading) <= HEADING_CHARACTERS:
             yield say(language, "suggest", title=passage.title, heading=heading)
-        said = next((one for one in sentences(passage.text) if len(one.split()) >= PHRASE_WORDS), "")
-        if said:
-            yield say(language, "suggest_phrase", phrase=" ".join(said.split()[:PHRASE_WORDS]).rstrip(",.;:"))

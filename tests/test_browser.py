@@ -1,0 +1,336 @@
+"""What a person sees and does: the real app, in Debian's Chromium, with a model server that has no model.
+
+With SCREENSHOTS=FOLDER the tests leave pictures of the screens there.
+"""
+
+import re
+import time
+
+import pytest
+from browser import DESK, PHONE, Visitor, answered, answers, ask, chromium, drop, pictures, ready, spills, submit_key, until
+from playwright.sync_api import expect, sync_playwright
+from running import ADMIN_KEY, RunningApp
+
+from fake_ollama import FakeOllama, cite_the_first_passage
+
+LONG_WORDS, SOME_WORDS = 400, 50  # 16 s and 2 s of writing
+NOTICED_S = 30  # said on the page: 15 s; the rest is for a busy machine
+GRADIO_CLASSES = (
+    *("message-wrap", "user-row", "flex-wrap", "user", "bot", "message", "prose", "icon-button-wrapper", "top-panel"),
+    *("submit-button", "upload-button", "message-content", "multimodal-textbox"),
+)
+BOILER = ("boiler.md", "# Boiler\n\nThe boiler of the north house is serviced every eleven months by Anna Berg.\n")
+BOILER_QUESTION = "How often, in detail, is the boiler of the north house serviced?"
+FERRY_QUESTION = "When does the last ferry to Holm leave?"
+HOSTILE_NAME = '<img src=x onerror="window.pwned=1">.md'
+HOSTILE_TEXT = '<script>window.pwned=2</script><img src=x onerror="window.pwned=3">'
+FOLDER = {
+    "ferry.md": "# Ferry\n\nThe last ferry to Holm leaves the pier at 22:40, and on Sundays at 21:15.\n\nA return ticket to Holm costs nine crowns.\n",
+    "bao_hanh.md": "# Chính sách bảo hành\n\nMáy lọc nước RO-9 được bảo hành 24 tháng kể từ ngày mua.\n",
+    HOSTILE_NAME: f"# Lantern {HOSTILE_TEXT}\n\nThe lantern {HOSTILE_TEXT} on the mole burns paraffin.\n\n![chart](http://chart.invalid/of.png)\n",
+}
+
+
+def reply(messages):
+    """One cited sentence; words after it when the question says so; and what a document could make a model say."""
+    said, question = cite_the_first_passage(messages), messages[-1]["content"]
+    words = LONG_WORDS if "at length" in question else SOME_WORDS if "in detail" in question else 0
+    said += "".join(f" word{number}" for number in range(words))
+    if "lantern" in question:
+        said += f" {HOSTILE_TEXT} ![chart](http://chart.invalid/of.png)"
+    return said
+
+
+@pytest.fixture(scope="module")
+def ollama():
+    with FakeOllama(answer=reply, token_delay_s=0.04) as serving:
+        yield serving
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory, ollama):
+    folder = tmp_path_factory.mktemp("browser")
+    (folder / "team").mkdir()
+    for name, text in FOLDER.items():
+        (folder / "team" / name).write_text(text, "utf-8")
+    with RunningApp(folder, ollama=ollama.url) as running:
+        indexed = running.command("index", "--source", str(folder / "team"), "--collection", "Team")
+        assert indexed.returncode == 0, indexed.stderr
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        opened = chromium(playwright)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def admin(app, browser):
+    visitor = Visitor(browser, app.url)
+    visitor.sign_in(ADMIN_KEY).close()
+    return visitor
+
+
+@pytest.fixture
+def page(admin):
+    """The empty page. Afterwards: nothing was asked of another host, and the console has no error."""
+    opened = ready(admin.open())
+    yield opened
+    opened.close()
+    complaints, admin.complaints[:] = list(admin.complaints), []
+    assert complaints == []
+    assert admin.went_elsewhere() == []
+
+
+# Signing in
+
+
+def test_a_link_signs_in_once_its_button_is_pressed(app, browser):
+    visitor = Visitor(browser, app.url)
+    page = visitor.open(app.sign_in_link())
+    pictures(page, "link")
+    page.get_by_role("button", name="Sign in").click()
+    expect(ready(page).get_by_role("heading", name="What do you want to know?")).to_be_visible()
+    page.get_by_role("button", name="Sign out").first.click()
+    expect(page).to_have_url(re.compile("/login$"))
+    page.goto("/")
+    expect(page.get_by_label("Your key")).to_be_visible()
+    assert visitor.complaints == [] and visitor.went_elsewhere() == []
+
+
+def test_a_wrong_key_gets_a_sentence_and_is_never_echoed(app, browser):
+    page = Visitor(browser, app.url).open("/login")
+    pictures(page, "sign-in")
+    submit_key(page, "msk_this-key-was-never-issued")
+    expect(page.get_by_role("alert")).to_contain_text("This key is not valid.")
+    expect(page.get_by_label("Your key")).to_have_attribute("aria-invalid", "true")
+    pictures(page, "sign-in-wrong")
+    assert "never-issued" not in page.content()
+    submit_key(page, ADMIN_KEY)
+    expect(ready(page).locator(".welcome")).to_be_visible()
+
+
+# The chat
+
+
+def test_a_dropped_file_answers_with_text_that_grows_beside_its_sources(page):
+    pictures(page, "empty")
+    drop(page, ".welcome .drop", BOILER)
+    expect(page.locator("#composer .thumbnail-item")).to_be_visible()
+    ask(page, BOILER_QUESTION)
+    texts = []
+
+    def is_written() -> bool:
+        texts.append(answers(page).first.inner_text() if answers(page).count() else "")
+        return texts[-1].endswith(f"word{SOME_WORDS - 1}")
+
+    until(page, is_written, "the answer")
+    answered(page)
+    assert all(after.startswith(before) for before, after in zip(texts, texts[1:])) and len(set(texts)) >= 4, texts
+    expect(answers(page)).to_contain_text("The boiler of the north house is serviced every eleven months by Anna Berg [1].")
+    expect(page.locator(".sources .card").first).to_contain_text("Boiler")
+    expect(page.locator("#attached")).to_contain_text("boiler.md")
+    expect(page.locator("#attached")).to_contain_text("Complete")
+    expect(page.locator(".pane-head h1").first).to_contain_text(BOILER_QUESTION[:50])
+
+
+@pytest.mark.parametrize("how", ["click", "Enter"])
+def test_a_citation_opens_outlines_and_focuses_its_card(page, how):
+    ask(page, FERRY_QUESTION)
+    citation, card = answers(page).get_by_role("link", name="[1]"), page.locator("#src-1")
+    expect(citation).to_be_visible()
+    answered(page)
+    until(page, lambda: closed(card), "closing the card")  # the panel is drawn once more when its answer has ended
+    citation.click() if how == "click" else citation.press("Enter")
+    expect(card).to_have_attribute("open", "")
+    expect(card).to_have_class(re.compile("chosen"))
+    expect(card).to_be_focused()
+    expect(card.locator(".passage mark").first).to_be_visible()
+    pictures(page, "chat")
+
+
+def closed(card) -> bool:
+    if card.get_attribute("open") is not None:
+        card.locator("summary").click()
+    return card.get_attribute("open") is None
+
+
+def test_a_stopped_answer_stays_as_written_also_after_a_reload(page, ollama):
+    ask(page, FERRY_QUESTION)
+    expect(answers(page).get_by_role("link", name="[1]")).to_be_visible()
+    answered(page)
+    cancelled = len(ollama.cancels)
+    ask(page, "Tell me at length when the ferry to Holm leaves")
+    expect(answers(page).nth(1)).to_contain_text("word9")
+    page.locator("#composer .stop-button").click()
+    expect(answers(page).nth(1)).to_contain_text("Stopped. What was written is kept.")
+    answered(page)
+    until(page, lambda: len(ollama.cancels) > cancelled, "cancelling the request to the model server")
+    assert ollama.cancels[-1].path == "/api/chat" and ollama.cancels[-1].sent < LONG_WORDS
+    pictures(page, "stopped")
+
+    before, look = answers(page).all_inner_texts(), "one => { const s = getComputedStyle(one); return [s.color, s.backgroundColor, s.fontSize, s.fontWeight]; }"
+    chip = answers(page).first.get_by_role("link", name="[1]").evaluate(look)
+    page.reload()
+    expect(answers(page)).to_have_count(2)
+    assert answers(page).all_inner_texts() == before
+    assert answers(page).first.get_by_role("link", name="[1]").evaluate(look) == chip
+
+
+def test_a_reload_in_the_middle_of_an_answer_goes_on_with_it(page):
+    ask(page, "Tell me at length when the ferry to Holm leaves")
+    expect(answers(page)).to_contain_text("word5")
+    page.reload()
+    expect(answers(page)).to_contain_text("word5")
+    reached = len(answers(page).inner_text())
+    until(page, lambda: len(answers(page).inner_text()) > reached + 50, "more text after the reload")
+    page.locator("#composer .stop-button").click()
+    expect(answers(page)).to_contain_text("Stopped.")
+    answered(page)
+
+
+def test_conversations_are_found_renamed_and_deleted(page):
+    title = f"What does a return ticket to Holm cost, {time.time_ns()}?"
+    ask(page, title)
+    expect(answers(page)).to_contain_text("[1]")
+    answered(page)
+    row = page.locator(".rail li", has=page.locator("[aria-current]"))
+    row.hover()
+    row.get_by_role("button", name="Rename").click()
+    row.locator(".renaming input").fill("Vé khứ hồi đến Holm")
+    row.locator(".renaming input").press("Enter")
+    expect(page.locator(".pane-head h1").first).to_have_text("Vé khứ hồi đến Holm")
+
+    page.get_by_label("Search conversations").fill("ve khu hoi den")
+    expect(page.locator(".rail li:visible")).to_have_count(1)
+    expect(row).to_be_visible()
+    page.get_by_label("Search conversations").fill("no such name")
+    expect(page.get_by_text("Nothing by this name.")).to_be_visible()
+    page.get_by_label("Search conversations").fill("")
+
+    row.hover()
+    row.get_by_role("button", name="Delete: Vé khứ hồi").click()
+    row.locator(".danger").click()
+    expect(page.locator(".rail li", has_text="Vé khứ hồi đến Holm")).to_have_count(0)
+    expect(page.locator(".welcome")).to_be_visible()
+
+
+# Documents
+
+
+def test_a_document_is_followed_to_complete_and_deleted(page, ollama):
+    ollama.embed_s = 2.0
+    page.get_by_role("button", name="Documents").click()
+    drop(page, "#documents .drop", ("harbour.md", "# Harbour\n\nThe harbour office opens at seven and closes at four.\n"))
+    row = page.locator("#documents tr", has_text="harbour.md")
+    expect(row.locator(".state")).to_contain_text(re.compile("Waiting|Reading|Preparing|Searchable"))
+    ollama.embed_s = 0.0
+    expect(row.locator(".state")).to_have_text("Complete")
+    pictures(page, "documents")
+    row.get_by_role("button", name="Delete: harbour.md").click()
+    row.locator(".danger").click()
+    expect(row).to_have_count(0)
+
+
+def test_what_a_document_holds_is_shown_and_never_run(page, admin):
+    ask(page, f"{HOSTILE_TEXT} What does the lantern on the mole burn?")
+    expect(answers(page).get_by_role("link", name="[1]").first).to_be_visible()
+    answered(page)
+    expect(page.locator(".sources .card", has_text="<script>window.pwned=2</script>").first).to_be_visible()
+    expect(page.locator("#chat .user.message")).to_contain_text("<script>window.pwned=2</script>")
+    expect(page.locator(".pane-head h1").first).to_contain_text("<script>")
+    page.get_by_role("button", name="Documents").click()
+    expect(page.locator("#documents td.name", has_text=HOSTILE_NAME)).to_be_visible()
+    assert page.evaluate("window.pwned") is None
+    assert page.locator("#shell img:visible").count() == 0
+    assert not [url for url in admin.asked if url.endswith(("/x", "of.png"))]
+
+
+# Without a model
+
+
+def test_without_a_model_a_banner_says_so_and_quotations_answer(page, ollama):
+    ollama.stop()
+    stopped = time.monotonic()
+    try:
+        expect(page.locator(".banners .amber")).to_contain_text("No model connected. Answers are quotations from your documents.")
+        assert time.monotonic() - stopped < NOTICED_S
+        expect(page.locator(".pane-head .model").first).to_contain_text("quotations only")
+        ask(page, FERRY_QUESTION)
+        expect(answers(page)).to_contain_text("The last ferry to Holm leaves the pier at 22:40")
+        expect(answers(page).locator("blockquote").first).to_be_visible()
+        expect(answers(page).get_by_role("link", name="[1]").first).to_be_visible()
+        answered(page)
+        pictures(page, "no-model")
+    finally:
+        ollama.start()
+    expect(page.locator(".banners .amber")).to_have_count(0)
+    expect(page.locator(".pane-head .model").first).to_contain_text("gpt-oss")
+
+
+# Vietnamese
+
+
+def test_a_vietnamese_page_answers_a_question_without_diacritics(app, browser):
+    added = app.command("users", "add", "Linh Trần", "--tenant", "default")
+    visitor = Visitor(browser, app.url)
+    page = visitor.sign_in(re.search(r"msk_\S+", added.stdout)[0])
+    page.get_by_role("button", name="Account").click()
+    page.get_by_role("button", name="Tiếng Việt").click()
+    page.get_by_role("button", name="Trò chuyện", exact=True).click()
+    expect(page.get_by_role("heading", name="Cần biết điều gì?")).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("lang", "vi")
+    ask(page, "may loc nuoc RO-9 duoc bao hanh bao lau")
+    expect(answers(page)).to_contain_text("bảo hành 24 tháng")
+    answered(page)
+    expect(page.locator(".sources-head")).to_contain_text("Nguồn")
+    pictures(page, "vietnamese")
+    assert visitor.complaints == [] and visitor.went_elsewhere() == []
+
+
+# The frame
+
+
+def test_on_a_phone_the_menu_slides_and_a_citation_opens_the_drawer(page):
+    page.set_viewport_size(PHONE)
+    rail, panel = page.locator("#rail"), page.locator(".sources-body")
+    expect(rail).not_to_be_visible()
+    ask(page, FERRY_QUESTION)
+    expect(answers(page).get_by_role("link", name="[1]")).to_be_visible()
+    answered(page)
+    expect(panel).not_to_be_visible()
+    answers(page).get_by_role("link", name="[1]").click()
+    expect(page.locator("#src-1 .passage")).to_be_in_viewport()
+    pictures(page, "drawer")
+    page.set_viewport_size(PHONE)
+    page.keyboard.press("Escape")
+    expect(panel).not_to_be_visible()
+    page.locator(".menu-button:visible").click()
+    expect(rail.get_by_role("button", name="Documents")).to_be_in_viewport()
+    rail.get_by_role("button", name="Documents").click()
+    expect(rail).not_to_be_visible()
+    expect(page.locator("#documents .drop")).to_be_visible()
+
+
+def test_nothing_scrolls_sideways_at_any_width(page):
+    ask(page, "Tell me when the last ferry to Holm leaves, and what-a-very-long-word-without-any-space-" + "x" * 120)
+    expect(answers(page)).to_contain_text("Holm")
+    answered(page)
+    page.locator(".fold summary").first.click()
+    for name in ("chat", "documents", "account"):
+        page.goto(f"{page.url.split('&at=')[0]}&at={name}")
+        ready(page)
+        for width in (390, 1024, 1440, 1920):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert spills(page) == [], (name, width)
+    page.set_viewport_size(DESK)
+
+
+def test_the_class_names_that_the_look_relies_on_are_gradios(page):
+    ask(page, "Tell me in detail when the ferry to Holm leaves")
+    expect(page.locator("#composer .stop-button")).to_be_visible()
+    answered(page)
+    assert [name for name in GRADIO_CLASSES if not page.locator(f"#shell .{name}").count()] == []
