@@ -44,15 +44,17 @@ class Suggestions:
         known = (scope.tenant_id, document.id, document.stage, str(document.received_at), *names)
         if known not in self._found:
             tried = list(questions(chunks.chunks_of(services.db, document.id)))[:TRIED_QUESTIONS]
-            self._found[known] = next((one for one in tried if answered(services, scope, names, one)), "")
+            self._found[known] = next((one for one in tried if answers(services, scope, names, one) == document.id), "")
             while len(self._found) > REMEMBERED:
                 self._found.popitem(last=False)
         return self._found[known]
 
 
-def answered(services: Services, scope: Scope, names: tuple[str, ...], question: str) -> bool:
+def answers(services: Services, scope: Scope, names: tuple[str, ...], question: str) -> str | None:
+    """The document whose passage comes first in the answer; None when there is no answer."""
     where, searched = documents.searchable(services.db, scope, names=names)
-    return decide(services, question, scope, where, NO_CONVERSATION, searched=searched).trace.outcome == "answer"
+    citations = decide(services, question, scope, where, NO_CONVERSATION, searched=searched).citations
+    return citations[0].document_id if citations else None
 
 
 def questions(passages: list[Chunk]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from maisale.ui.chat import Chat
 from maisale.ui.scene import WorkerWatch
 from maisale.ui.screen import Screen, acted
 from maisale.ui.shelf import Shelf
-from maisale.ui.suggestions import Suggestions, answered
+from maisale.ui.suggestions import Suggestions, answers
 
 ALL = ("chat", "read", "write")
 
@@ -160,9 +160,9 @@ def test_what_a_page_sends_is_read_as_texts_only():
 def test_suggestions_are_questions_that_the_documents_answer(services, linh, tmp_path):
     path = Path(tmp_path / "returns.md")
     path.write_text("# Returns\n\n## Refunds\nThe shop manager approves refunds for customers within 3 days.\n", "utf-8")
-    add_document(services, linh.scope, path, path.name)
+    document = add_document(services, linh.scope, path, path.name)
     indexing = Indexing(services, Embedders(services))
     for job_id in jobs.due(services.db, 10):
         indexing.do(jobs.claim(services.db, job_id))
     found = Suggestions().for_reader(services, linh.scope, "en", ("Knowledge",))
-    assert len(found) == 1 and answered(services, linh.scope, ("Knowledge",), found[0][0])
+    assert len(found) == 1 and answers(services, linh.scope, ("Knowledge",), found[0][0]) == document.id
