@@ -227,6 +227,6 @@ def _builtin() -> Embedder:
 
 
 def _bell(settings: Settings) -> Bell:
-    from maisale.tasks import HueyBell
+    from maisale.bell import HueyBell
 
     return HueyBell(settings)

@@ -1,22 +1,15 @@
-"""The queue of background work: a bell with job ids on it. What is to be done, and how often it was tried, is in the table `jobs`.
+"""What the worker's hands do when bell.py's bell rings. What is to be done, and how often it was tried, is in the table `jobs`.
 
-A ring may be lost, doubled or late: a sweep finds every job that waits. Whoever is free takes the most urgent job, people's before bulk, and bulk
+Whoever is free takes the most urgent job, people's before bulk, and bulk
 never takes the last free hand.
 """
 
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from huey.api import Huey, TaskWrapper
-from huey.storage import SqliteStorage
-
-from maisale.config import Settings
 from maisale.contracts import Transaction
 from maisale.errors import MaiSaleError
 from maisale.library.embedders import Embedders
@@ -29,68 +22,6 @@ log = logging.getLogger(__name__)
 
 SWEEP_S = 5.0
 LOOK_AT = 8  # due jobs of which the first free one is claimed
-
-
-class _LazyStorage(SqliteStorage):
-    """Opens its file, and makes the folder, when it is first used. A damaged file is replaced: it holds nothing that is not in `jobs`."""
-
-    def __init__(self, name: str, path_of: Callable[[], Path], **options: Any):
-        self._path_of = path_of
-        super().__init__(name, filename="", create_tables=False, **options)
-
-    def _create_connection(self) -> sqlite3.Connection:
-        path = self._path_of()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.filename = str(path)
-        try:
-            return self._with_tables()
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as problem:
-            log.warning("%s is damaged (%s) and is made anew", path, problem)
-            for end in ("", "-wal", "-shm"):
-                path.with_name(path.name + end).unlink(missing_ok=True)
-            return self._with_tables()
-
-    def _with_tables(self) -> sqlite3.Connection:
-        connection = super()._create_connection()
-        for statement in self.ddl:
-            connection.execute(statement)
-        return connection
-
-
-def make_huey(read_settings: Callable[[], Settings], kind: type[Huey] = Huey) -> Huey:
-    """The queue in huey.db of the data folder. Nothing is opened before the first use."""
-    # No fsync: a ring lost with the power is found by the sweep. No results: the end of a job is in `jobs`.
-    return kind("maisale", results=False, storage_class=_LazyStorage, path_of=lambda: read_settings().data_dir / "huey.db", fsync=False)
-
-
-def register(huey: Huey, current: Callable[[], Work]) -> TaskWrapper:
-    """The one task, on `huey`. current: the running process's Work; asked when a task runs."""
-
-    def run_job(job_id: str) -> None:
-        current().take(job_id)
-
-    run_job.__module__ = __name__  # the same name for who rings and who works
-    return huey.task(retries=0)(run_job)  # the table alone counts attempts
-
-
-class HueyBell:
-    """services.Bell: tells whichever worker listens that a job waits."""
-
-    def __init__(self, settings: Settings):
-        self._huey = make_huey(lambda: settings)
-        self._run_job = register(self._huey, _nobody)
-
-    def ring(self, job_id: str) -> None:
-        self._huey.enqueue(self._run_job.s(job_id))
-
-    def waiting(self) -> int:
-        """How many rings nobody has heard yet."""
-        return self._huey.pending_count()
-
-    def close(self) -> None:
-        self._huey.storage.close()
 
 
 class Work:
@@ -158,7 +89,3 @@ class Work:
         for job in jobs.bury(tx):
             log.error("%s %s is given up: %s", job.kind, job.subject_id, job.cause)
             self._indexing.give_up(tx, job, job.cause)
-
-
-def _nobody() -> Work:
-    raise RuntimeError("this process rings the bell; jobs are done by the worker")

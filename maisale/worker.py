@@ -22,13 +22,14 @@ from huey.api import Huey
 from huey.consumer import Consumer, Scheduler
 from huey.consumer_options import OptionParserHandler
 
+from maisale.bell import make_huey, register
 from maisale.config import Settings, from_env
 from maisale.errors import MaiSaleError, Misconfigured
 from maisale.library import upkeep
 from maisale.library.embedders import Embedders
 from maisale.services import Services, open_index, open_services, serve_index
 from maisale.store import jobs
-from maisale.tasks import SWEEP_S, Work, make_huey, register
+from maisale.tasks import SWEEP_S, Work
 
 log = logging.getLogger(__name__)
 

@@ -21,16 +21,16 @@ FLOORS = [
     {"maisale.flow"},
     {"maisale.store"},
     {"maisale.services", "maisale.backends"},
-    {"maisale.contracts"},
+    {"maisale.contracts", "maisale.bell"},
     {"maisale.records", "maisale.text", "maisale.stemming", "maisale.config"},
     {"maisale.errors", "maisale"},
 ]
-# services.py stands beside contracts and opens what back ends need: the schema, the bell.
-SERVICES_MAY = {"maisale.store", "maisale.tasks", "maisale.backends"}
+# services.py stands beside contracts and opens what back ends need: the schema.
+SERVICES_MAY = {"maisale.store", "maisale.backends"}
 ONLY_IN = {
     "gradio": {"app", "maisale.ui", "maisale.api", "maisale.access"},
     "langgraph": {"maisale.flow"},
-    "huey": {"maisale.tasks", "maisale.worker"},
+    "huey": {"maisale.bell", "maisale.worker"},
     "chromadb": {"maisale.backends"},
     "ollama": {"maisale.backends"},
     "sqlite_utils": {"maisale.backends"},
