@@ -117,7 +117,7 @@ def test_a_folder_is_indexed_without_an_app_then_unchanged_then_answered(said, f
     code, answer, _ = said("ask", "How long do refunds take?")
     assert code == 0 and "Refunds take five working days. [1]" in answer and answer.endswith("[1] Returns, returns.md · section Returns")
     found = json.loads(said("search", "refunds", "--json", "--collection", "Team")[1])
-    assert found[0]["title"] == "returns.md"
+    assert (found[0]["title"], found[0]["place"]) == ("Returns", "returns.md · section Returns")
 
 
 def test_it_starts_as_a_module_and_ends_in_a_sentence(folder):

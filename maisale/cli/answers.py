@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import sys
 import time
 from dataclasses import asdict
@@ -17,6 +18,8 @@ from maisale.services import Services
 from maisale.store import chunks, documents
 
 MODEL_WAIT_S = 3  # for the first word of the model server; without it quotations answer
+
+_ESCAPED = re.compile(r"\\([^\w\s])")  # quotations are Markdown: their own marks are escaped, for pages
 
 
 def ask(args: argparse.Namespace) -> int:
@@ -59,8 +62,9 @@ async def _ask(services: Services, user: User, args: argparse.Namespace) -> Repl
         shown = 0
         async for reply in replies.tail(user.scope, ack.reply_id):
             if not args.json:
-                print(reply.text[shown:], end="", flush=True)
-                shown = len(reply.text)
+                plain = _ESCAPED.sub(r"\1", reply.text)
+                print(plain[shown:], end="", flush=True)
+                shown = len(plain)
         if shown:
             print("\n")
         return reply
