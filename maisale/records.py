@@ -164,7 +164,6 @@ class Candidate:
     vector_score: float | None = None  # cosine, -1..1; None: the vector index did not name it
     word_score: float = 0.0
     stem_score: float = 0.0
-    pair_coverage: float = 0.0  # 0..1
     sentence_coverage: float = 0.0  # 0..1, best sentence
     freshness: float = 0.0  # as added to the score
     boost: float = 0.0  # for this conversation's own chunks

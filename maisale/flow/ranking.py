@@ -1,7 +1,6 @@
 """Scores: how candidates are fused, boosted, cut and judged. Pure functions, and every number of the retrieval policy with its unit and source.
 
-Sources: XQuAD en/vi (240 passages, 1190 questions each), MTRAG-UN (1488 passages, 507 turns with history) and SQuAD 1.1, measured with this code's
-formulas; knowledge/docs/retrieval.md has the tables.
+Sources: XQuAD en/vi (240 passages, 1190 questions each) and MTRAG-UN (1488 passages, 507 turns with history), measured with this code's formulas.
 """
 
 from __future__ import annotations
