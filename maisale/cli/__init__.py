@@ -92,6 +92,13 @@ def _parser(needs_command: bool) -> argparse.ArgumentParser:
     command(kinds, "list", "people.list_keys", "list a person's keys", as_json, person).add_argument("user")
     command(kinds, "revoke", "people.revoke_key", "end a key and its sessions").add_argument("key_id")
 
+    made = command(verbs, "eval", "evaluate.run", "measure retrieval on a labelled set (BEIR's layout) or on people's verdicts", as_json, person)
+    made.add_argument("folder", type=Path, nargs="?", metavar="DIR")
+    made.add_argument("--without-marks", action="store_true", help="ask without diacritics")
+    made.add_argument("--fail-under", action="append", default=[], metavar="MEASURE=VALUE", help="exit 1 when a measure is lower; may be given again")
+    made.add_argument("--compare", type=Path, nargs=2, metavar="FILE", help="two outputs of --json, with a paired bootstrap")
+    made.add_argument("--from-feedback", action="store_true", help="ask again what people have judged")
+
     command(verbs, "link", "people.link", "print a sign-in link: one use, ten minutes", acting)
     command(verbs, "worker", "indexing.worker", "run a worker in the foreground")
     return parser

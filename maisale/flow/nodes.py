@@ -123,8 +123,9 @@ def compose(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
 def quote(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     """Answers with the best sentences themselves."""
     used, reader = _used(state), _reader(state)
-    text = prompts.quotation(prompts.best_quotes(used, reader), state["question"].language, state["outcome"] == "possible")
-    return {"decision": Decision(state["outcome"], text, None, _citations(used, reader), _trace(state, runtime, "quotations"))}
+    quotes = prompts.best_quotes(used, reader)
+    text = prompts.quotation(quotes, state["question"].language, state["outcome"] == "possible")
+    return {"decision": Decision(state["outcome"], text, None, _citations(used, reader), _trace(state, runtime, "quotations"), tuple(quotes))}
 
 
 @_timed

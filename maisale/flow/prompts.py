@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from maisale.flow.reading import Quote, Reader
+from maisale.flow.reading import Reader
+from maisale.flow.state import Quote
 from maisale.records import Candidate
 from maisale.text import estimate_tokens, fold
 
@@ -101,7 +102,7 @@ def _tokens(text: str) -> float:
 
 
 def best_quotes(used: Sequence[Candidate], reader: Reader) -> list[Quote]:
-    """The best sentence first, then up to two more in the order of their sources."""
+    """The best sentence first, then up to two more."""
     scored = [quote for rank, one in enumerate(used[:3]) for quote in reader.quotes(one.number or 0, one.chunk, rank)]
     scored.sort(key=lambda quote: -quote.score)
     chosen: list[Quote] = []
@@ -110,13 +111,14 @@ def best_quotes(used: Sequence[Candidate], reader: Reader) -> list[Quote]:
             break
         if fold(quote.text) not in {fold(other.text) for other in chosen}:
             chosen.append(quote)
-    return chosen[:1] + sorted(chosen[1:], key=lambda quote: (quote.number, quote.position))
+    return chosen
 
 
 def quotation(quotes: Sequence[Quote], language: str, possible: bool) -> str:
-    """Markdown: a line that says what this is, then each sentence as a quotation that ends with its [n]."""
+    """Markdown: a line that says what this is, then each sentence as a quotation that ends with its [n]: the best, the others in the order of their sources."""
     lead = _POSSIBLE[language] if possible else _LEAD[language][len({quote.number for quote in quotes}) or 1]
-    return "\n\n".join([lead, *(f"> {as_shown(quote.text)} [{quote.number}]" for quote in quotes)])
+    in_order = [*quotes[:1], *sorted(quotes[1:], key=lambda quote: (quote.number, quote.position))]
+    return "\n\n".join([lead, *(f"> {as_shown(quote.text)} [{quote.number}]" for quote in in_order)])
 
 
 def nothing_found(language: str, titles: Sequence[str], unread: int = 0, all_documents: int = 0) -> str:

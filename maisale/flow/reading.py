@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from maisale.flow.state import Question
+from maisale.flow.state import Question, Quote
 from maisale.records import Chunk
 from maisale.stemming import stem
 from maisale.text import content_words, fold, indexed_text, sentences, stop_words, word_pairs, words
@@ -28,16 +27,6 @@ _ASKS = {
         (r"\bai\b|\bo dau\b|\bnguoi nao\b|\bnoi nao\b", "name"),
     ),
 }
-
-
-@dataclass(frozen=True)
-class Quote:
-    """A sentence that may answer, verbatim."""
-
-    number: int  # of its passage
-    text: str
-    position: int  # in its passage
-    score: float
 
 
 class Reader:

@@ -70,6 +70,16 @@ class AgentState(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
+class Quote:
+    """A sentence that may answer, verbatim."""
+
+    number: int  # of its passage
+    text: str
+    position: int  # in its passage
+    score: float
+
+
+@dataclass(frozen=True)
 class Decision:
     """What to answer. Either `text` is ready or `prompt` is for the model to stream."""
 
@@ -78,3 +88,4 @@ class Decision:
     prompt: list[BaseMessage] | None
     citations: tuple[Citation, ...]  # numbered 1..K in the order of their rank
     trace: Trace
+    quotes: tuple[Quote, ...] = ()  # of an answer by quotations, the best first
