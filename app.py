@@ -18,6 +18,7 @@
 #   "markdownify==1.2.3",
 #   "charset-normalizer==3.5.2",
 #   "tqdm==4.70.1",
+#   "wordfreq==3.1.1",
 # ]
 # ///
 """Mai-Sale. `python app.py` serves the page and its API; `python app.py COMMAND ...` is the command line.

@@ -54,10 +54,10 @@ class Embedder(Protocol):
         Raises ModelUnavailable (passing) or ModelFailed (these texts; .positions names them when known).
         """
 
-    def query_vector(self, parts: Sequence[tuple[str, float]], idf: Callable[[str], float]) -> np.ndarray:
+    def query_vector(self, parts: Sequence[tuple[str, float]], weight_of: Callable[[str], float]) -> np.ndarray:
         """float32, shape (dimensions,), unit length: the weighted sum of a question and earlier turns.
 
-        parts: (text, weight). idf: of a folded word in what is searched; an embedder may ignore it.
+        parts: (text, weight). weight_of: how much a folded word says in what is searched; an embedder may ignore it.
         """
 
 

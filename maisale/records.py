@@ -149,7 +149,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class WordHit:
-    """Scores of word search, each over its own maximum for the question: about 0..1, 1.5 at most."""
+    """Scores of word search, each over its own maximum for the question: 0..1."""
 
     key: str
     words: float  # folded words and word pairs
@@ -161,7 +161,7 @@ class Candidate:
     """A chunk that was considered for an answer, with every part of its score."""
 
     chunk: Chunk
-    vector_score: float | None = None  # cosine, -1..1; None: the vector index did not name it
+    vector_score: float | None = None  # cosine, -1..1; None: it has no vector, or the question has none
     word_score: float = 0.0
     stem_score: float = 0.0
     sentence_coverage: float = 0.0  # 0..1, best sentence

@@ -1,4 +1,7 @@
-"""English stems as FTS5's `porter` makes them (M. F. Porter, An algorithm for suffix stripping, 1980). Pure; folding and words are in text.py."""
+"""English stems: irregular forms by a table, all others as FTS5's `porter` makes them (M. F. Porter, An algorithm for suffix stripping, 1980).
+
+Pure; folding and words are in text.py.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +42,49 @@ _STEP_3 = dict(icate="ic", ative="", alize="al", iciti="ic", ical="ic", ful="", 
 _STEP_4 = ("ement", "ance", "ence", "able", "ible", "ment", "ant", "ent", "ism", "ate", "iti", "ous", "ive", "ize", "ion", "al", "er", "ic", "ou")
 
 
-@lru_cache(maxsize=100_000)
+# Form to word. What is as often a word of its own ("lives", "leaves", "lay") is left out.
+_IRREGULAR = {
+    form: group.split()[0]
+    for group in (
+        "arise arose arisen | awake awoke awoken | bear bore borne born | become became | begin began begun | bend bent | bind bound | "
+        "bite bit bitten | bleed bled | blow blew blown | break broke broken | bring brought | build built | buy bought | catch caught | "
+        "choose chose chosen | come came | creep crept | deal dealt | die died dies dying | dig dug | draw drew drawn | drink drank drunk | "
+        "drive drove driven | eat ate eaten | fall fell fallen | feed fed | feel felt | fight fought | find found | flee fled | fly flew flown | "
+        "forbid forbade forbidden | forget forgot forgotten | forgive forgave forgiven | freeze froze frozen | get got gotten | give gave given | "
+        "go went gone | grow grew grown | hang hung | hear heard | hide hid hidden | hold held | keep kept | know knew known | lay laid | lead led | "
+        "leave left | lend lent | light lit | lose lost | make made | mean meant | meet met | overcome overcame | "
+        "oversee oversaw overseen | pay paid | ride rode ridden | ring rang rung | rise rose risen | run ran | say said | see saw seen | seek sought | "
+        "sell sold | send sent | shake shook shaken | shine shone | shoot shot | show shown | shrink shrank shrunk | sing sang sung | sink sank sunk | "
+        "sit sat | sleep slept | slide slid | speak spoke spoken | spend spent | spin spun | stand stood | steal stole stolen | stick stuck | "
+        "strike struck | strive strove striven | swear swore sworn | sweep swept | swim swam swum | swing swung | take took taken | teach taught | "
+        "tear tore torn | tell told | think thought | throw threw thrown | tie tied ties tying | undertake undertook undertaken | understand understood | "
+        "undo undid undone | wake woke woken | wear wore worn | weave wove woven | win won | withdraw withdrew withdrawn | write wrote written | "
+        "analysis analyses | appendix appendices | bacterium bacteria | basis bases | child children | crisis crises | criterion criteria | foot feet | "
+        "half halves | index indices | knife knives | man men | matrix matrices | mouse mice | "
+        "nucleus nuclei | person people | phenomenon phenomena | shelf shelves | thesis theses | tooth teeth | vertex vertices | wife wives | "
+        "wolf wolves | woman women"
+    ).split(" | ")
+    for form in group.split()[1:]
+}
+_FORMS: dict[str, list[str]] = {}
+for _form, _word in _IRREGULAR.items():
+    _FORMS.setdefault(_word, [_word]).append(_form)
+
+
 def stem(word: str) -> str:
-    """The stem of a folded word; made for English, so other words may lose an ending too."""
+    """The stem of a folded word, "begin" of "began" too; made for English, so other words may lose an ending too."""
+    return porter(_IRREGULAR.get(word, word))
+
+
+def variants(word: str) -> tuple[str, ...]:
+    """`word` and the irregular forms of the same word: one for each stem that `porter` makes of them."""
+    forms = _FORMS.get(_IRREGULAR.get(word, word), ())
+    return tuple({porter(form): form for form in (*forms, word)}.values())
+
+
+@lru_cache(maxsize=100_000)
+def porter(word: str) -> str:
+    """What FTS5's tokenizer of that name makes of a folded word."""
     if len(word) < 3 or not word.isascii():
         return word
     word = _plural(word)

@@ -28,8 +28,14 @@ STOP_VI = frozenset(
         "toi trong tu va vao vi voi xin"
     ).split()
 )
-_ASKING = {("how", word) for word in "big deep far fast heavy high large long many much often old tall wide".split()} | {
-    ("bao", word) for word in "gio lau nhieu xa".split()
+# Words that ask together and say nothing about the answer, though one of them alone would.
+_ASKING = {
+    *(("how", word) for word in "big deep far fast heavy high large long many much often old tall wide".split()),
+    *((asks, word) for asks in ("what", "which") for word in "date day kind month name percentage time type year".split()),
+    *(("bao", word) for word in "gio lau nhieu xa".split()),
+    *((word, "nao") for word in "loai luc nam ngay nguoi noi thang".split()),
+    *((word, "gi") for word in "cai dieu la loai ten viec".split()),
+    *(("nhu", "the"), ("o", "dau"), ("tai", "sao"), ("vi", "sao")),
 }
 # Folded, these are words of both languages: they say nothing about which one is written.
 _SHARED = frozenset(

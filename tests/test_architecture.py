@@ -21,7 +21,7 @@ FLOORS = [
     {"maisale.flow"},
     {"maisale.store"},
     {"maisale.services", "maisale.backends"},
-    {"maisale.contracts", "maisale.bell"},
+    {"maisale.contracts", "maisale.bell", "maisale.frequency"},
     {"maisale.records", "maisale.text", "maisale.stemming", "maisale.config"},
     {"maisale.errors", "maisale"},
 ]

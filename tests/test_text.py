@@ -111,3 +111,13 @@ def test_identifiers_do_not_make_a_question_english(text):
 
 def test_capitals_alone_are_read():
     assert language("HOW LONG IS THE WARRANTY?") == "en"
+
+
+@pytest.mark.parametrize(("one", "other"), [("began", "begin"), ("died", "die"), ("sent", "sends"), ("children", "child"), ("written", "writing")])
+def test_irregular_forms_share_a_stem(one, other):
+    assert stem(one) == stem(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("founded", "found"), ("lives", "life"), ("leaves", "leaf")])
+def test_forms_of_two_words_are_left_to_the_rules(one, other):
+    assert stem(one) != stem(other)

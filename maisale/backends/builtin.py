@@ -31,10 +31,10 @@ class HashEmbedder(Embeddings):
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         return np.stack([_unit(_sum(words(text))) for text in texts]) if texts else np.zeros((0, DIMENSIONS), np.float32)
 
-    def query_vector(self, parts: Sequence[tuple[str, float]], idf: Callable[[str], float]) -> np.ndarray:
+    def query_vector(self, parts: Sequence[tuple[str, float]], weight_of: Callable[[str], float]) -> np.ndarray:
         total = np.zeros(DIMENSIONS, np.float32)
         for text, weight in parts:
-            total += weight * _unit(_sum(words(text), idf))
+            total += weight * _unit(_sum(words(text), weight_of))
         return _unit(total)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
@@ -44,7 +44,7 @@ class HashEmbedder(Embeddings):
         return self.query_vector([(text, 1.0)], lambda _word: 1.0).tolist()
 
 
-def _sum(found: Sequence[str], idf: Callable[[str], float] | None = None) -> np.ndarray:
+def _sum(found: Sequence[str], weight_of: Callable[[str], float] | None = None) -> np.ndarray:
     """float32, shape (1024,): every feature once, by the logarithm of its times, with its sign; a question's also by the rarity of its word."""
     kept = Counter(word for word in found if word not in _STOP) or Counter(found)
     pairs = Counter((one, two) for one, two in zip(found, found[1:], strict=False) if one in kept or two in kept)
@@ -55,7 +55,7 @@ def _sum(found: Sequence[str], idf: Callable[[str], float] | None = None) -> np.
     sizes = [*map(len, of_words), *[1] * len(pairs)]
     every, inverse = np.unique(np.concatenate([*of_words, of_pairs]), return_inverse=True)
     times = np.bincount(inverse, np.repeat([*kept.values(), *pairs.values()], sizes))
-    rare = {word: idf(word) if idf else 1.0 for word in kept}
+    rare = {word: weight_of(word) if weight_of else 1.0 for word in kept}
     weights = [*rare.values(), *(PAIR_WEIGHT * max(rare.get(one, 0.0), rare.get(two, 0.0)) for one, two in pairs)]
     heaviest = np.zeros(len(every))
     np.maximum.at(heaviest, inverse, np.repeat(weights, sizes))

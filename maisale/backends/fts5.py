@@ -11,18 +11,18 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from maisale.contracts import Database, Transaction
+from maisale.frequency import telling
 from maisale.records import Chunk, SearchFilter, WordHit
-from maisale.stemming import stem
+from maisale.stemming import porter, stem, variants
 from maisale.text import content_words, indexed_text, language, word_pairs, words
 
 K1, B = 1.2, 0.75  # Robertson & Zaragoza, The Probabilistic Relevance Framework, 2009
-PAIR_WEIGHT = 0.35  # of a word pair beside a word; 1 costs English .02 R@1, 0 costs Vietnamese .055 (XQuAD)
-MOST = 1.5  # a score over its own maximum is cut here; only word pairs lift it above 1
+PAIR_WEIGHT = 0.5  # of a word pair beside a word; 1 costs English .02 R@1, 0 costs Vietnamese .055 (XQuAD)
 CANDIDATES = 2  # rows taken from FTS5 for each one asked for
 FEWEST_ROWS = 200  # in an index of three chunks, words would else weigh nothing beside those that occur in none
 MANY_ROWS = 20_000  # matches that a query may walk through before its commonest words are left to the scoring
@@ -100,9 +100,11 @@ class FTS5Index:
         found: dict[str, dict] = {}
         for part in question.parts:
             pairs = [f'"{one} {two}"' for one, two in part.pairs]
-            asked = [("words", [*_rare_first(part.words, self._seen(table, "words", counts, part.words)), *pairs])]
+            rare = _rare_first(part.words, self._seen(table, "words", counts, part.words))
+            asked = [("words", [*(f'"{word}"' for word in rare), *pairs])]
             if part.stems:
-                asked.append(("stems", _rare_first(part.words, self._seen(table, "stems", counts, part.stems), stem)))
+                rare = _rare_first(part.words, self._seen(table, "stems", counts, part.words))
+                asked.append(("stems", [f'"{form}"' for word in rare for form in variants(word)]))
             for which, terms in asked:
                 if not terms:
                     continue
@@ -121,13 +123,15 @@ class FTS5Index:
             if not part.words:
                 continue
             seen = self._seen(table, "words", counts, part.words)
-            part.idf.update((word, _idf(counts.rows, seen[word])) for word in part.words)
+            part.idf.update((word, _idf(counts.rows, seen[word]) * telling(word, language_of)) for word in part.words)
             seen = self._seen(table, "pairs", counts, part.pairs)
             part.pair_idf.update((pair, _idf(counts.rows, seen[pair])) for pair in part.pairs)
             if language_of == "en":
                 part.stems.extend(dict.fromkeys(stem(word) for word in part.words))
-                seen = self._seen(table, "stems", counts, part.stems)
-                part.stem_idf.update((one, _idf(counts.rows, seen[one])) for one in part.stems)
+                seen = self._seen(table, "stems", counts, part.words)
+                for word in part.words:
+                    weight = _idf(counts.rows, seen[word]) * telling(word, language_of)
+                    part.stem_idf[stem(word)] = max(part.stem_idf.get(stem(word), 0.0), weight)
             made.append(part)
         return _Question(made, counts.length)
 
@@ -142,11 +146,17 @@ class FTS5Index:
         return counts if counts.rows else None
 
     def _seen(self, table: str, which: str, counts: _Counts, terms: Sequence[Any]) -> dict[Any, int]:
-        """In how many rows each word, stem or pair of words occurs."""
+        """In how many rows each word, its stem or a pair of words occurs. which: words, stems or pairs; irregular forms are added up."""
         known = counts.seen.setdefault(which, {})
         for term in terms:
-            if term not in known:
-                known[term] = self._seen_pair(table, term) if which == "pairs" else self._seen_term(f"{table}:{which}", term)
+            if term in known:
+                continue
+            if which == "pairs":
+                known[term] = self._seen_pair(table, term)
+            elif which == "stems":
+                known[term] = sum(self._seen_term(f"{table}:stems", porter(form)) for form in variants(term))
+            else:
+                known[term] = self._seen_term(f"{table}:words", term)
         return {term: known[term] for term in terms}
 
     def _seen_term(self, index: str, term: str) -> int:
@@ -189,12 +199,13 @@ class _Question:
     def __init__(self, parts: list[_Part], mean_length: float):
         self.parts = parts
         self._mean_length = mean_length
-        self._most_words = (K1 + 1) * sum(part.weight * sum(part.idf.values()) for part in parts)
+        self._most_words = (K1 + 1) * sum(part.weight * (sum(part.idf.values()) + PAIR_WEIGHT * sum(part.pair_idf.values())) for part in parts)
         self._most_stems = (K1 + 1) * sum(part.weight * sum(part.stem_idf.values()) for part in parts)
         self._words = {word for part in parts for word in part.words}
         self._pairs = {pair for part in parts for pair in part.pairs}
         self._stems = {one for part in parts for one in part.stems}
-        self._starts = {one[:2] for one in self._stems}  # a stem keeps its word's first letters
+        # A stem keeps its word's first letters; most words of a row need not be stemmed.
+        self._starts = {form[:2] for part in parts if part.stems for word in part.words for form in variants(word)}
 
     def score(self, key: str, body: str) -> WordHit:
         found = body.split()
@@ -220,21 +231,21 @@ def _tally(found: list[str], wanted: set[str]) -> dict[str, int]:
 
 
 def _over(score: float, most: float) -> float:
-    return min(MOST, score / most) if most else 0.0
+    return score / most if most else 0.0
 
 
 def _idf(rows: int, seen: int) -> float:
     return math.log(1 + (max(rows, FEWEST_ROWS) - seen + 0.5) / (seen + 0.5)) if rows else 0.0
 
 
-def _rare_first(terms: Sequence[str], seen: Mapping[str, int], form: Callable[[str], str] = str) -> list[str]:
-    """Quoted terms, rare ones first, until they match MANY_ROWS rows: the commonest of a large tenant change few ranks and cost the most time."""
+def _rare_first(terms: Sequence[str], seen: Mapping[str, int]) -> list[str]:
+    """Terms, rare ones first, until they match MANY_ROWS rows: the commonest of a large tenant change few ranks and cost the most time."""
     walked, kept = 0, []
-    for term in sorted(terms, key=lambda one: seen[form(one)]):
-        if kept and walked + seen[form(term)] > MANY_ROWS:
+    for term in sorted(terms, key=lambda one: seen[one]):
+        if kept and walked + seen[term] > MANY_ROWS:
             break
-        walked += seen[form(term)]
-        kept.append(f'"{term}"')
+        walked += seen[term]
+        kept.append(term)
     return kept
 
 

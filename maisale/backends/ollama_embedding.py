@@ -58,8 +58,8 @@ class OllamaEmbedder(Embeddings):
                 found[position] = one
         return found
 
-    def query_vector(self, parts: Sequence[tuple[str, float]], idf: Callable[[str], float]) -> np.ndarray:
-        """float32, shape (dimensions,), unit length: the weighted sum of a question and earlier turns. idf is not used.
+    def query_vector(self, parts: Sequence[tuple[str, float]], weight_of: Callable[[str], float]) -> np.ndarray:
+        """float32, shape (dimensions,), unit length: the weighted sum of a question and earlier turns. weight_of is not used.
 
         Never waits behind `vectors`. Raises ModelUnavailable when it takes longer than a person would wait.
         """

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,10 @@ from langgraph.runtime import Runtime
 from maisale.contracts import Embedder
 from maisale.errors import ModelFailed, ModelUnavailable
 from maisale.flow import prompts, ranking
-from maisale.flow.reading import Reader
-from maisale.flow.state import AgentState, Decision, Question, Sources
-from maisale.records import Candidate, Chunk, Citation, Hit, SearchFilter, Trace
-from maisale.store.chunks import chunks, kind_of
+from maisale.flow.reading import Question, Reader
+from maisale.flow.state import AgentState, Decision, Sources
+from maisale.records import Candidate, Chunk, Citation, SearchFilter, Trace, WordHit
+from maisale.store.chunks import chunks, kind_of, vectors_of
 from maisale.store.documents import unread
 from maisale.text import content_words, fold
 
@@ -50,9 +50,9 @@ def recall(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     said = [message.text for message in state["history"] if isinstance(message, HumanMessage)]
     question = ranking.read_question(state["asked"], said)
     about = {word for text, _ in question.parts for word in content_words(text)}
-    idf = dict(sources.words.idf("documents", where.tenants, about))
+    reader = Reader(question, sources.words.idf("documents", where.tenants, about))
     embedder = sources.embedder
-    vector, notes = _question_vector(embedder, question, idf)
+    vector, notes = _question_vector(embedder, question, reader)
     found: list[Candidate] = []
     answered_by: dict[str, str] = {"words": sources.words.label}
     if state["conversation_id"] in where.collections:
@@ -62,12 +62,12 @@ def recall(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
             candidates, who = _search(sources, kind, here, question, vector if said else None)
             found += candidates
             answered_by["vectors"] = who
-    found += _cited_before(sources, where, question, state["earlier"])
+    found += _cited_before(sources, where, question, state["earlier"], vector)
     passages = _once(one for one in found if _says_something(one.chunk, state["asked"], said))
-    coverage = ranking.enough(question, [one.chunk for one in passages], Reader(question, idf))
+    coverage = ranking.enough(question, [one.chunk for one in passages], reader)
     return {
         "question": question,
-        "idf": idf,
+        "reader": reader,
         "embedder": embedder.name if embedder and vector is not None else "",
         "vector": vector,
         "candidates": passages,
@@ -90,7 +90,7 @@ def search_knowledge(state: AgentState, runtime: Runtime[Sources]) -> dict[str, 
 def rank(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     """Puts the candidates in order and numbers those that the answer may use."""
     settings, question = runtime.context.settings, state["question"]
-    ranked = ranking.rank(state["candidates"], _reader(state), _vectors_of(state), state["conversation_id"], time.time())
+    ranked = ranking.rank(state["candidates"], state["reader"], _vectors_of(state), state["conversation_id"], time.time())
     if not state["model_name"]:
         return {"candidates": ranking.choose(ranked, settings.retrieval_k, settings.retrieval_k, _NO_LIMIT)}
     budget = prompts.passage_budget(question.text, state["history"], state["context_tokens"])
@@ -116,13 +116,13 @@ def compose(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     """Writes the prompt; the model's answer is streamed outside of the flow."""
     question, used = state["question"], _used(state)
     messages = prompts.prompt(question.text, question.language, state["history"], used, state["context_tokens"], state["outcome"] == "possible")
-    return {"decision": Decision(state["outcome"], "", messages, _citations(used, _reader(state)), _trace(state, runtime, state["model_name"] or ""))}
+    return {"decision": Decision(state["outcome"], "", messages, _citations(used, state["reader"]), _trace(state, runtime, state["model_name"] or ""))}
 
 
 @_timed
 def quote(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     """Answers with the best sentences themselves."""
-    used, reader = _used(state), _reader(state)
+    used, reader = _used(state), state["reader"]
     quotes = prompts.best_quotes(used, reader)
     text = prompts.quotation(quotes, state["question"].language, state["outcome"] == "possible")
     return {"decision": Decision(state["outcome"], text, None, _citations(used, reader), _trace(state, runtime, "quotations"), tuple(quotes))}
@@ -138,11 +138,11 @@ def abstain(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     return {"decision": Decision("abstain", text, None, (), _trace(unused, runtime, "", closest))}
 
 
-def _question_vector(embedder: Embedder | None, question: Question, idf: dict[str, float]) -> tuple[np.ndarray | None, tuple[str, ...]]:
+def _question_vector(embedder: Embedder | None, question: Question, reader: Reader) -> tuple[np.ndarray | None, tuple[str, ...]]:
     if embedder is None:
         return None, ("The embedding model is away; words answered.",)
     try:
-        return embedder.query_vector(question.parts, lambda word: idf.get(word) or 1.0), ()
+        return embedder.query_vector(question.parts, reader.weight), ()
     except (ModelUnavailable, ModelFailed) as problem:
         return None, (f"The question was not embedded ({problem}); words answered.",)
 
@@ -152,34 +152,48 @@ def _search(sources: Sources, kind: str, where: SearchFilter, question: Question
     limit = sources.settings.retrieval_candidates
     by_words = {hit.key: hit for hit in sources.words.search(kind, where, question.parts, limit)}
     near, who = sources.nearest(kind, where, vector, limit) if vector is not None else ([], "none: no vector of the question")
-    return _with_text(sources, kind, where, question, near, by_words), who
+    return _with_text(sources, kind, where, question, {hit.key: hit.score for hit in near}, by_words, vector), who
 
 
-def _cited_before(sources: Sources, where: SearchFilter, question: Question, earlier: Sequence[Citation]) -> list[Candidate]:
+def _cited_before(sources: Sources, where: SearchFilter, question: Question, earlier: Sequence[Citation], vector: np.ndarray | None) -> list[Candidate]:
     """The passages that earlier answers cite, as far as they can still be read."""
-    cited = [Hit(key, 0.0) for key in dict.fromkeys(citation.key for citation in earlier)]
+    cited = dict.fromkeys((citation.key for citation in earlier), None)
     kinds = ("documents", "messages") if cited else ()
-    return [one for kind in kinds for one in _with_text(sources, kind, where, question, cited, {}, known=False)]
+    return [one for kind in kinds for one in _with_text(sources, kind, where, question, cited, {}, vector)]
 
 
 def _with_text(
-    sources: Sources, kind: str, where: SearchFilter, question: Question, near: Sequence[Hit], by_words: dict[str, Any], known: bool = True
+    sources: Sources,
+    kind: str,
+    where: SearchFilter,
+    question: Question,
+    near: Mapping[str, float | None],
+    by_words: Mapping[str, WordHit],
+    vector: np.ndarray | None,
 ) -> list[Candidate]:
-    """Candidates with their chunks, read under the filter once more: an index is not trusted with tenancy."""
-    vectors = {hit.key: hit.score for hit in near}
-    missing = [key for key in vectors if key not in by_words]
-    by_words = {**by_words, **sources.words.scores(kind, where, question.parts, missing)}
-    texts = chunks(sources.db, where, list(dict.fromkeys([*by_words, *vectors])))
+    """Candidates with their chunks, read under the filter once more: an index is not trusted with tenancy. near: cosine by key, where it is known."""
+    by_words = {**by_words, **sources.words.scores(kind, where, question.parts, [key for key in near if key not in by_words])}
+    texts = {key: chunk for key, chunk in chunks(sources.db, where, list({**by_words, **near})).items() if kind_of(chunk) == kind}
+    # What words alone found is as near as it is: the index names its nearest only.
+    near = {**near, **_cosines(sources, [key for key in texts if near.get(key) is None], vector)}
     return [
         Candidate(
             chunk,
-            vector_score=vectors.get(key) if known else None,
+            vector_score=near.get(key),
             word_score=by_words[key].words if key in by_words else 0.0,
             stem_score=by_words[key].stems if key in by_words else 0.0,
         )
         for key, chunk in texts.items()
-        if kind_of(chunk) == kind
     ]
+
+
+def _cosines(sources: Sources, keys: Sequence[str], vector: np.ndarray | None) -> dict[str, float]:
+    """Of the stored vectors of these chunks, as far as there are any."""
+    embedder = sources.embedder
+    if vector is None or embedder is None or not keys:
+        return {}
+    rows = vectors_of(sources.db, embedder.name, keys)
+    return {row.key: float(row.vector @ vector) for row in rows if row.vector.shape == vector.shape}
 
 
 def _once(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -198,10 +212,6 @@ def _says_something(chunk: Chunk, asked: str, said: Sequence[str]) -> bool:
         return True
     text = chunk.text.strip()
     return not (fold(text) == fold(asked) or text.endswith("?") or _CITED.search(text) or prompts.is_own_frame(text))
-
-
-def _reader(state: AgentState) -> Reader:
-    return Reader(state["question"], state["idf"])
 
 
 def _vectors_of(state: AgentState) -> str:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from maisale.flow.reading import Reader
-from maisale.flow.state import Quote
+from maisale.flow.reading import Quote, Reader
 from maisale.records import Candidate
 from maisale.text import estimate_tokens, fold
 
@@ -17,7 +16,7 @@ HISTORY_SHARE = 0.20  # of the context that earlier turns may take
 ROOM_FOR_ERROR = 1.15  # the estimate is within 13 % for 95 of 100 English texts
 FRAME_TOKENS = 40  # of a passage's tag, a turn's role marks
 QUOTES = 3
-WORTH_QUOTING = 0.3  # of the best sentence's score
+WORTH_QUOTING = 0.1  # of the best sentence's score
 ANSWER_LANGUAGE = {"en": "English", "vi": "Vietnamese, with full diacritics"}
 
 RULES = """You answer questions of a team from passages of its own documents and conversations.
@@ -103,7 +102,8 @@ def _tokens(text: str) -> float:
 
 def best_quotes(used: Sequence[Candidate], reader: Reader) -> list[Quote]:
     """The best sentence first, then up to two more."""
-    scored = [quote for rank, one in enumerate(used[:3]) for quote in reader.quotes(one.number or 0, one.chunk, rank)]
+    best = max((one.relevance for one in used), default=0.0)
+    scored = [quote for rank, one in enumerate(used[:3]) for quote in reader.quotes(one.number or 0, one.chunk, rank, best - one.relevance)]
     scored.sort(key=lambda quote: -quote.score)
     chosen: list[Quote] = []
     for quote in scored:

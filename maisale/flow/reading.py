@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
 
-from maisale.flow.state import Question, Quote
+from maisale.frequency import telling
 from maisale.records import Chunk
-from maisale.stemming import stem
+from maisale.stemming import stem, variants
 from maisale.text import content_words, fold, indexed_text, sentences, stop_words, word_pairs, words
 
-PAIRS = 0.5  # of a sentence's pair coverage beside its word coverage
-ANSWER_TYPE = 0.15  # for a sentence that holds what is asked for: a number, a date, a name
-RANK = 0.15  # off for each passage in front
+PAIRS = 0.5  # of a sentence's pair coverage beside its word coverage; small words count in a pair: best sentence right .786 -> .800 (XQuAD en)
+ANSWER_TYPE = 0.2  # for a sentence that holds what is asked for: a number, a date, a name
+RANK = 0.1  # off for each passage in front, beside what its score is behind
 HIGHLIGHTS = 6  # a passage
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"\d")
@@ -29,34 +30,66 @@ _ASKS = {
 }
 
 
+@dataclass(frozen=True)
+class Question:
+    """A question as search reads it."""
+
+    text: str
+    language: str  # en or vi: of the answer too
+    dependent: bool  # it leans on earlier turns ("and for a service?")
+    parts: tuple[tuple[str, float], ...]  # the question and earlier user turns, each with its weight
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A sentence that may answer, verbatim."""
+
+    number: int  # of its passage
+    text: str
+    position: int  # in its passage
+    score: float
+
+
 class Reader:
-    """One question, ready to be laid beside passages. idf: of folded words; unknown ones weigh as the rarest."""
+    """One question, ready to be laid beside passages. idf: of the folded words of its parts among what is searched; unknown ones count as the rarest.
+
+    Which passage answers, a word rare in its language tells; which sentence of a passage, what is rare in the library alone tells better
+    (best sentence right: .786 and not .775, XQuAD en).
+    """
 
     def __init__(self, question: Question, idf: Mapping[str, float]):
         self.language = question.language
+        self.dependent = question.dependent
         self._question = question
         self._form = stem if question.language == "en" else str
-        rarest = max(idf.values(), default=0.0) or 1.0
+        self._idf = idf
+        self._rarest = max(idf.values(), default=0.0) or 1.0
+        of_parts = [(word, share) for text, share in question.parts for word in content_words(text)]
         content = content_words(question.text, question.language)
-        weight = {word: idf.get(word, rarest) for word in content}
-        self._weights = {self._form(word): weight[word] for word in content}
+        self._weights = {self._form(word): self.weight(word) for word in content}
+        self._of_all_turns: dict[str, float] = {}
+        for word, share in of_parts:
+            form = self._form(word)
+            self._of_all_turns[form] = max(self._of_all_turns.get(form, 0.0), share * self.weight(word))
+        self._starts = {variant[:2] for word in (*content, *(word for word, _ in of_parts)) for variant in variants(word)}
+        rare = {word: idf.get(word, self._rarest) for word in content}
+        self._rare = {self._form(word): weight for word, weight in rare.items()}
         self._pairs = {
-            (self._form(one), self._form(two)): weight[one] + weight[two]
-            for one, two in word_pairs(question.text, question.language)
-            if one in content and two in content
+            (self._form(one), self._form(two)): rare.get(one, 0.0) + rare.get(two, 0.0) for one, two in word_pairs(question.text, question.language)
         }
-        self._starts = {form[:2] for form in self._weights}
-        self._all_words = sum(self._weights.values())
-        self._all_pairs = sum(self._pairs.values())
         self._wanted = self._asked_for()
 
+    def weight(self, word: str) -> float:
+        """How much a folded word of the question says, in the library and in its language."""
+        return self._idf.get(word, self._rarest) * telling(word, self.language)
+
     def coverage(self, chunk: Chunk) -> float:
-        """Share of the question's words in the passage's best sentence, 0..1, rare words counting more."""
-        return max((self._words_in(self._forms(sentence)) for sentence in sentences(chunk.text)), default=0.0)
+        """Share of the words of the question, and of earlier turns as far as they count, in the passage's best sentence, 0..1; rare words count more."""
+        return max((_share(self._of_all_turns, self._forms(sentence)) for sentence in sentences(chunk.text)), default=0.0)
 
     def chunk_coverage(self, chunk: Chunk) -> float:
         """Share of the question's words in the passage, 0..1."""
-        return self._words_in(self._forms(indexed_text(chunk.title, chunk.heading, chunk.text)))
+        return _share(self._weights, self._forms(indexed_text(chunk.title, chunk.heading, chunk.text)))
 
     def must_occur(self) -> frozenset[str]:
         """The folded numbers and names of the question."""
@@ -68,18 +101,19 @@ class Reader:
     def words_of(self, chunk: Chunk) -> frozenset[str]:
         return frozenset(words(indexed_text(chunk.title, chunk.heading, chunk.text)))
 
-    def quotes(self, number: int, chunk: Chunk, rank: int) -> list[Quote]:
-        """The sentences of a passage, scored. rank: 0 for the best passage."""
+    def quotes(self, number: int, chunk: Chunk, rank: int = 0, behind: float = 0.0) -> list[Quote]:
+        """The sentences of a passage, scored. rank: 0 for the best passage. behind: how far its score is from the best one's."""
         made = []
         for position, sentence in enumerate(sentences(chunk.text)):
             forms = self._forms(sentence)
-            score = self._words_in(forms) + PAIRS * self._pairs_in(forms) + (ANSWER_TYPE if self._holds_wanted(sentence) else 0.0) - RANK * rank
-            made.append(Quote(number, sentence, position, score))
+            score = _share(self._rare, forms) + PAIRS * _share(self._pairs, zip(forms, forms[1:], strict=False))
+            score += ANSWER_TYPE if self._holds_wanted(sentence) else 0.0
+            made.append(Quote(number, sentence, position, score - RANK * rank - behind))
         return made
 
     def highlights(self, chunk: Chunk) -> tuple[str, ...]:
         """Verbatim spans of the best sentence that carry the question's words, single words in between included."""
-        scored = sorted(self.quotes(0, chunk, 0), key=lambda quote: -quote.score)
+        scored = sorted(self.quotes(0, chunk), key=lambda quote: -quote.score)
         return tuple(span for quote in scored[:1] if quote.score > 0 for span in self._spans(quote.text) if span in chunk.text)[:HIGHLIGHTS]
 
     def _spans(self, sentence: str) -> list[str]:
@@ -99,12 +133,6 @@ class Reader:
         found = words(text)
         return [stem(word) if word[:2] in self._starts else word for word in found] if self._form is stem else found
 
-    def _words_in(self, forms: Sequence[str]) -> float:
-        return sum(self._weights[form] for form in self._weights.keys() & set(forms)) / self._all_words if self._all_words else 0.0
-
-    def _pairs_in(self, forms: Sequence[str]) -> float:
-        return sum(self._pairs[pair] for pair in self._pairs.keys() & set(zip(forms, forms[1:], strict=False))) / self._all_pairs if self._all_pairs else 0.0
-
     def _asked_for(self) -> str:
         folded = fold(self._question.text)
         return next((kind for pattern, kind in _ASKS[self.language] if re.search(pattern, folded)), "")
@@ -116,3 +144,9 @@ class Reader:
             asked = set(words(self._question.text))
             return any(not set(words(name)) <= asked for name in _NAME.findall(sentence))
         return False
+
+
+def _share(weights: Mapping[Hashable, float], found: Iterable[Hashable]) -> float:
+    """The weight of what was found over the weight of everything, 0..1."""
+    whole = sum(weights.values())
+    return sum(weights[one] for one in weights.keys() & set(found)) / whole if whole else 0.0

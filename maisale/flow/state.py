@@ -12,6 +12,7 @@ from langchain_core.messages import BaseMessage
 
 from maisale.config import Settings
 from maisale.contracts import Database, Embedder, LexicalIndex
+from maisale.flow.reading import Question, Quote, Reader
 from maisale.records import Candidate, Citation, Hit, Scope, SearchFilter, Trace
 
 
@@ -30,16 +31,6 @@ class Sources(Protocol):
         """Hits, and who answered: "Chroma", "exact" or "none: why". Never raises."""
 
 
-@dataclass(frozen=True)
-class Question:
-    """A question as search reads it."""
-
-    text: str
-    language: str  # en or vi: of the answer too
-    dependent: bool  # it leans on earlier turns ("and for a service?")
-    parts: tuple[tuple[str, float], ...]  # the question and earlier user turns, each with its weight
-
-
 class AgentState(TypedDict, total=False):
     """The state of the graph."""
 
@@ -56,7 +47,7 @@ class AgentState(TypedDict, total=False):
     question: Question  # set by recall: language, weights of earlier turns
     embedder: str  # whose vector it is; empty without one
     vector: np.ndarray | None  # the question's, float32; None without an embedder
-    idf: dict[str, float]  # of the question's words among the documents that may be read
+    reader: Reader  # the question ready to be laid beside passages
     path: str  # history, or knowledge once it has been searched
     coverage: float  # of the question by one passage of this conversation, 0..1
     candidates: list[Candidate]  # found so far; after rank in order, the best first
@@ -67,16 +58,6 @@ class AgentState(TypedDict, total=False):
     answered_by: Annotated[dict[str, str], operator.or_]  # {"vectors": "Chroma", "words": "FTS5"}
     notes: Annotated[tuple[str, ...], operator.add]  # what was degraded or cut, in words
     milliseconds: Annotated[dict[str, float], operator.or_]  # each node's
-
-
-@dataclass(frozen=True)
-class Quote:
-    """A sentence that may answer, verbatim."""
-
-    number: int  # of its passage
-    text: str
-    position: int  # in its passage
-    score: float
 
 
 @dataclass(frozen=True)

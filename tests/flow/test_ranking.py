@@ -43,9 +43,15 @@ def test_this_conversations_own_chunks_are_lifted_and_not_judged_better():
     assert first.relevance == second.relevance
 
 
-def test_a_chunk_that_the_vectors_did_not_name_is_no_nearer_than_those_they_did():
-    one, other = ranked(candidate("a"), candidate("b", vector_score=None))
-    assert one.score == other.score
+def test_twenty_versions_of_one_report_do_not_hide_each_other():
+    versions = ranked(*(candidate(f"week-{number}", words=0.9) for number in range(20)))
+    assert ranking.judge(versions, "en", "hash-1024")[0] == "answer"
+
+
+def test_a_passage_that_does_not_stand_out_answers_less_surely():
+    crowd = [candidate(f"k{number}", "Opening hours of the shop.", words=0.2) for number in range(20)]
+    alone, among = (ranking.judge(ranked(candidate("a"), *others), "en", "hash-1024")[1] for others in ([], crowd))
+    assert among < alone
 
 
 def test_a_near_duplicate_is_used_once():
@@ -68,10 +74,10 @@ def test_the_token_budget_holds():
     assert [one.reason for one in chosen] == ["", "budget"]
 
 
-@pytest.mark.parametrize(("words", "outcome"), [(0.9, "answer"), (0.02, "abstain")])
-def test_the_judge_reads_relevance(words, outcome):
+@pytest.mark.parametrize(("words", "near", "outcome"), [(0.9, 0.6, "answer"), (0.3, 0.2, "possible"), (0.02, 0.1, "abstain")])
+def test_the_judge_reads_relevance(words, near, outcome):
     text = "The warranty lasts long." if outcome == "answer" else "Opening hours."
-    assert ranking.judge(ranked(candidate("a", text, words=words)), "en", "hash-1024")[0] == outcome
+    assert ranking.judge(ranked(candidate("a", text, words=words, vector_score=near)), "en", "hash-1024")[0] == outcome
 
 
 def test_nothing_is_judged_nothing():
