@@ -15,7 +15,7 @@ FLOORS = [
     {"maisale.worker", "maisale.child"},
     {"maisale.ui"},
     {"maisale.api"},
-    {"maisale.ops", "maisale.tasks"},
+    {"maisale.ops", "maisale.tasks", "maisale.langchain"},
     {"maisale.chat"},
     {"maisale.library", "maisale.access"},
     {"maisale.flow"},
@@ -101,4 +101,4 @@ def test_only_config_reads_the_environment():
     hiding = {"maisale.backends.ollama_wire", "maisale.access.gradio_patches"}
     readers = {place(name)[0] for name, path in ALL.items() if name not in hiding and "os.environ" in path.read_text("utf-8")}
     # The ways to start hand their environment to config.from_env.
-    assert readers <= {"app", "maisale.worker", "maisale.child", "maisale.cli", "maisale.__main__"}
+    assert readers <= {"app", "maisale.worker", "maisale.child", "maisale.cli", "maisale.__main__", "maisale.langchain"}

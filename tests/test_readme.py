@@ -63,6 +63,13 @@ def test_the_python_example_runs(app):
     assert "True" in ran.stdout and "Run it locally" in ran.stdout
 
 
+def test_the_langchain_example_runs_beside_the_app(app):
+    example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1]
+    ran = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, timeout=120, env=app.environment(), cwd=ROOT)
+    assert ran.returncode == 0, ran.stderr
+    assert "Run it locally" in ran.stdout
+
+
 def test_the_named_endpoints_are_exactly_those_of_the_readme(app):
     info = httpx.get(f"{app.url}/gradio_api/info", headers={"X-API-Key": ADMIN_KEY}).json()
     named = {name.strip("/") for name in info["named_endpoints"]}

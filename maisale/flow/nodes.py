@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,9 @@ from maisale.contracts import Embedder
 from maisale.errors import ModelFailed, ModelUnavailable
 from maisale.flow import prompts, ranking
 from maisale.flow.reading import Question, Reader
+from maisale.flow.retriever import CandidateRetriever, candidates
 from maisale.flow.state import AgentState, Decision, Sources
-from maisale.records import Candidate, Chunk, Citation, SearchFilter, Trace, WordHit
-from maisale.store.chunks import chunks, kind_of, vectors_of
+from maisale.records import Candidate, Chunk, Citation, SearchFilter, Trace
 from maisale.store.documents import unread
 from maisale.text import content_words, fold
 
@@ -59,9 +59,9 @@ def recall(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
         here = SearchFilter(where.tenants, (state["conversation_id"],), where.documents)
         for kind in ("messages", "documents"):
             # A first question's conversation is empty but for files, which the search of the knowledge sees as well.
-            candidates, who = _search(sources, kind, here, question, vector if said else None)
-            found += candidates
-            answered_by["vectors"] = who
+            finder = CandidateRetriever(sources=sources, where=here, kind=kind, question=question, vector=vector if said else None)
+            found += finder.candidates()
+            answered_by["vectors"] = finder.vectors_by
     found += _cited_before(sources, where, question, state["earlier"], vector)
     passages = _once(one for one in found if _says_something(one.chunk, state["asked"], said))
     coverage = ranking.enough(question, [one.chunk for one in passages], reader)
@@ -81,7 +81,9 @@ def recall(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
 @_timed
 def search_knowledge(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     """Adds what the readable collections and the conversation's files hold."""
-    found, who = _search(runtime.context, "documents", state["where"], state["question"], state["vector"])
+    finder = CandidateRetriever(sources=runtime.context, where=state["where"], question=state["question"], vector=state["vector"])
+    found = [one.candidate for one in finder.invoke(state["asked"])]
+    who = finder.vectors_by
     notes = (f"Vectors were not searched ({who.removeprefix('none: ')}); words answered.",) if who.startswith("none: ") and state["vector"] is not None else ()
     return {"candidates": _once([*found, *state["candidates"]]), "path": "knowledge", "answered_by": {"vectors": who}, "notes": notes}
 
@@ -131,8 +133,7 @@ def quote(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
 @_timed
 def abstain(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     """Says that nothing was found, and which documents come closest."""
-    candidates = [one for one in state["candidates"] if one.chunk.document_id]
-    closest = tuple(dict.fromkeys(one.chunk.title for one in candidates))[:CLOSEST_TITLES]
+    closest = tuple(dict.fromkeys(one.chunk.title for one in state["candidates"] if one.chunk.document_id))[:CLOSEST_TITLES]
     unused = {**state, "candidates": [ranking.unused(one) for one in state["candidates"]]}
     text = prompts.nothing_found(state["question"].language, closest, *unread(runtime.context.db, state["scope"]))
     return {"decision": Decision("abstain", text, None, (), _trace(unused, runtime, "", closest))}
@@ -147,59 +148,17 @@ def _question_vector(embedder: Embedder | None, question: Question, reader: Read
         return None, (f"The question was not embedded ({problem}); words answered.",)
 
 
-def _search(sources: Sources, kind: str, where: SearchFilter, question: Question, vector: np.ndarray | None) -> tuple[list[Candidate], str]:
-    """What words and vectors find, each with both scores, and who answered for the vectors."""
-    limit = sources.settings.retrieval_candidates
-    by_words = {hit.key: hit for hit in sources.words.search(kind, where, question.parts, limit)}
-    near, who = sources.nearest(kind, where, vector, limit) if vector is not None else ([], "none: no vector of the question")
-    return _with_text(sources, kind, where, question, {hit.key: hit.score for hit in near}, by_words, vector), who
-
-
 def _cited_before(sources: Sources, where: SearchFilter, question: Question, earlier: Sequence[Citation], vector: np.ndarray | None) -> list[Candidate]:
     """The passages that earlier answers cite, as far as they can still be read."""
-    cited = dict.fromkeys((citation.key for citation in earlier), None)
-    kinds = ("documents", "messages") if cited else ()
-    return [one for kind in kinds for one in _with_text(sources, kind, where, question, cited, {}, vector)]
+    keys = list(dict.fromkeys(citation.key for citation in earlier))
+    kinds = ("documents", "messages") if keys else ()
+    return [one for kind in kinds for one in candidates(sources, kind, where, question.parts, vector, dict.fromkeys(keys), {})]
 
 
-def _with_text(
-    sources: Sources,
-    kind: str,
-    where: SearchFilter,
-    question: Question,
-    near: Mapping[str, float | None],
-    by_words: Mapping[str, WordHit],
-    vector: np.ndarray | None,
-) -> list[Candidate]:
-    """Candidates with their chunks, read under the filter once more: an index is not trusted with tenancy. near: cosine by key, where it is known."""
-    by_words = {**by_words, **sources.words.scores(kind, where, question.parts, [key for key in near if key not in by_words])}
-    texts = {key: chunk for key, chunk in chunks(sources.db, where, list({**by_words, **near})).items() if kind_of(chunk) == kind}
-    # What words alone found is as near as it is: the index names its nearest only.
-    near = {**near, **_cosines(sources, [key for key in texts if near.get(key) is None], vector)}
-    return [
-        Candidate(
-            chunk,
-            vector_score=near.get(key),
-            word_score=by_words[key].words if key in by_words else 0.0,
-            stem_score=by_words[key].stems if key in by_words else 0.0,
-        )
-        for key, chunk in texts.items()
-    ]
-
-
-def _cosines(sources: Sources, keys: Sequence[str], vector: np.ndarray | None) -> dict[str, float]:
-    """Of the stored vectors of these chunks, as far as there are any."""
-    embedder = sources.embedder
-    if vector is None or embedder is None or not keys:
-        return {}
-    rows = vectors_of(sources.db, embedder.name, keys)
-    return {row.key: float(row.vector @ vector) for row in rows if row.vector.shape == vector.shape}
-
-
-def _once(candidates: Iterable[Candidate]) -> list[Candidate]:
+def _once(found: Iterable[Candidate]) -> list[Candidate]:
     """Each chunk once, with the vector score where one of its finders knew it."""
     kept: dict[str, Candidate] = {}
-    for one in candidates:
+    for one in found:
         other = kept.get(one.chunk.key)
         if other is None or (other.vector_score is None and one.vector_score is not None):
             kept[one.chunk.key] = one
