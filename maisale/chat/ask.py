@@ -22,15 +22,21 @@ def checked_question(text: object) -> str:
     """The question without white space around it. Raises BadInput."""
     if not isinstance(text, str):
         raise BadInput("A question is text. Send it as one string.")
-    question = unicodedata.normalize("NFC", text).strip()
+    question = readable(text, "question", QUESTION_CHARACTERS, "Send a long text as a file instead.")
     if not question:
         raise BadInput("The question is empty. Type what you want to know.")
-    if len(question) > QUESTION_CHARACTERS:
-        raise BadInput(f"The question has {len(question):,} characters; {QUESTION_CHARACTERS:,} is the most. Send a long text as a file instead.")
-    strange = sum(unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") and char not in "\n\r\t" or char == "\ufffd" for char in question)
-    if "\0" in question or strange > len(question) // 50:
-        raise BadInput("The question is not readable text: it holds control or broken characters. Send a file as an upload instead.")
-    return "".join(char for char in question if char in "\n\r\t" or unicodedata.category(char) not in ("Cc", "Cs"))
+    return question
+
+
+def readable(text: str, what: str, most: int, instead: str) -> str:
+    """What a person typed, composed (NFC), without control characters and white space around it. Raises BadInput, which calls it `what`."""
+    typed = unicodedata.normalize("NFC", text).strip()
+    if len(typed) > most:
+        raise BadInput(f"The {what} has {len(typed):,} characters; {most:,} is the most. {instead}")
+    strange = sum(unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") and char not in "\n\r\t" or char == "\ufffd" for char in typed)
+    if "\0" in typed or strange > len(typed) // 50:
+        raise BadInput(f"The {what} is not readable text: it holds control or broken characters. {instead}")
+    return "".join(char for char in typed if char in "\n\r\t" or unicodedata.category(char) not in ("Cc", "Cs"))
 
 
 def title_of(question: str) -> str:
