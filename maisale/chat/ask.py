@@ -6,7 +6,7 @@ import unicodedata
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from maisale.errors import BadInput
+from maisale.errors import BadInput, NotFound
 from maisale.flow.graph import decide
 from maisale.flow.state import Decision
 from maisale.records import Citation, Message, Reply, Scope
@@ -76,7 +76,9 @@ def decide_answer(services: Services, scope: Scope, reply: Reply, use_model: boo
 def _turns_before(services: Services, scope: Scope, reply: Reply) -> tuple[list[Message], Message]:
     """The recent messages in front of the reply's question, and the question. Later questions that wait are not history."""
     said = conversations.messages(services.db, scope, reply.conversation_id)
-    at = next(index for index, message in enumerate(said) if message.id == reply.question_id)
+    at = next((index for index, message in enumerate(said) if message.id == reply.question_id), None)
+    if at is None:
+        raise NotFound("The question of this answer is no longer among the conversation's last messages.")
     return said[max(0, at - RECENT_MESSAGES) : at], said[at]
 
 
