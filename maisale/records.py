@@ -108,6 +108,16 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """A document as people call it."""
+
+    id: str
+    title: str
+    source: str
+    collection: str  # its name; empty for a conversation's file
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A passage of a document or of a message, and the unit of retrieval."""
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from maisale.chat.mentions import Mentions, read
 from maisale.errors import BadInput, NotFound
 from maisale.flow.graph import decide
 from maisale.flow.state import Decision
@@ -48,6 +51,13 @@ def title_of(question: str) -> str:
     return head[:TITLE_CHARACTERS].rstrip(" ,.;:") + "…"
 
 
+def mentioned(
+    services: Services, scope: Scope, question: str, conversation_id: str | None, collections: Sequence[str] = (), only: Sequence[str] = ()
+) -> Mentions:
+    """The documents that a question names, of those that this person may ask here. collections, only: what they are narrowed to. Raises BadInput."""
+    return read(question, documents.document_names(services.db, scope, conversation_id, names=collections, documents=only))
+
+
 def decide_answer(services: Services, scope: Scope, reply: Reply, use_model: bool = True) -> Decision:
     """What to answer to the question behind `reply`. Blocking: run it in a thread.
 
@@ -55,13 +65,12 @@ def decide_answer(services: Services, scope: Scope, reply: Reply, use_model: boo
     """
     before, question = _turns_before(services, scope, reply)
     choice = question.metadata
-    where, searched = documents.searchable(
-        services.db, scope, reply.conversation_id, names=choice.get("collections", ()), documents=choice.get("documents", ())
-    )
+    only = choice.get("documents", ())
+    where, searched = documents.searchable(services.db, scope, reply.conversation_id, names=choice.get("collections", ()), documents=only)
     model = services.chat_model() if use_model else None
-    return decide(
+    decision = decide(
         services,
-        question.text,
+        words_of(question),
         scope,
         where,
         reply.conversation_id,
@@ -71,6 +80,13 @@ def decide_answer(services: Services, scope: Scope, reply: Reply, use_model: boo
         context_tokens=model.context_tokens if model else services.settings.num_ctx,
         searched=searched,
     )
+    titles = tuple(documents.get_document(services.db, scope, document_id).title for document_id in only)
+    return replace(decision, trace=replace(decision.trace, only_in=titles))
+
+
+def words_of(message: Message) -> str:
+    """What was said, without the names of the documents that a question was about."""
+    return message.metadata.get("words") or message.text
 
 
 def _turns_before(services: Services, scope: Scope, reply: Reply) -> tuple[list[Message], Message]:
@@ -83,7 +99,7 @@ def _turns_before(services: Services, scope: Scope, reply: Reply) -> tuple[list[
 
 
 def _spoken(message: Message) -> BaseMessage:
-    return HumanMessage(message.text) if message.sender == "user" else AIMessage(message.text)
+    return HumanMessage(words_of(message)) if message.sender == "user" else AIMessage(message.text)
 
 
 def _earlier_citations(before: list[Message]) -> list[Citation]:
