@@ -108,6 +108,16 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """A document as people call it."""
+
+    id: str
+    title: str
+    source: str
+    collection: str  # its name; empty for a conversation's file
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A passage of a document or of a message, and the unit of retrieval."""
 
@@ -215,6 +225,7 @@ class Trace:
     notes: tuple[str, ...] = ()  # what was degraded or cut, in words
     milliseconds: dict[str, float] = field(default_factory=dict)  # per step
     searched: tuple[str, ...] = ()  # names of the collections
+    only_in: tuple[str, ...] = ()  # titles, when single documents were chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +247,21 @@ class Reply:
     @property
     def ended(self) -> bool:
         return self.state not in ("waiting", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a person made of an answer, with the question, the sources and the trace as they were then."""
+
+    reply_id: str
+    conversation_id: str
+    user_id: str
+    verdict: str  # up or down
+    comment: str
+    question: str
+    citations: tuple[Citation, ...]
+    trace: Trace | None
+    created_at: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,6 +218,29 @@ def test_conversations_are_found_renamed_and_deleted(page):
     expect(page.locator(".welcome")).to_be_visible()
 
 
+def test_a_verdict_with_a_comment_survives_a_reload_and_is_taken_back(page):
+    ask(page, FERRY_QUESTION)
+    answered(page)
+    down, up = page.get_by_role("button", name="Bad answer"), page.get_by_role("button", name="Good answer")
+    expect(up).to_be_visible()
+    down.press("Enter")
+    expect(down).to_have_attribute("aria-pressed", "true")
+    expect(down).to_be_focused()
+    page.locator("#chat").get_by_label("What was missing or wrong?").fill("Not a word about winter.")
+    pictures(page, "verdict")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("button", name="Not a word about winter.")).to_be_visible()
+
+    page.reload()
+    expect(down).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="Not a word about winter.")).to_be_visible()
+    pictures(page, "verdict-kept")
+    down.click()
+    expect(down).to_have_attribute("aria-pressed", "false")
+    page.reload()
+    expect(down).to_have_attribute("aria-pressed", "false")
+
+
 # Documents
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from maisale.errors import BadInput
+from maisale.chat.mentions import Mentions, read
+from maisale.errors import BadInput, NotFound
 from maisale.flow.graph import decide
 from maisale.flow.state import Decision
 from maisale.records import Citation, Message, Reply, Scope
@@ -22,15 +25,21 @@ def checked_question(text: object) -> str:
     """The question without white space around it. Raises BadInput."""
     if not isinstance(text, str):
         raise BadInput("A question is text. Send it as one string.")
-    question = unicodedata.normalize("NFC", text).strip()
+    question = readable(text, "question", QUESTION_CHARACTERS, "Send a long text as a file instead.")
     if not question:
         raise BadInput("The question is empty. Type what you want to know.")
-    if len(question) > QUESTION_CHARACTERS:
-        raise BadInput(f"The question has {len(question):,} characters; {QUESTION_CHARACTERS:,} is the most. Send a long text as a file instead.")
-    strange = sum(unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") and char not in "\n\r\t" or char == "\ufffd" for char in question)
-    if "\0" in question or strange > len(question) // 50:
-        raise BadInput("The question is not readable text: it holds control or broken characters. Send a file as an upload instead.")
-    return "".join(char for char in question if char in "\n\r\t" or unicodedata.category(char) not in ("Cc", "Cs"))
+    return question
+
+
+def readable(text: str, what: str, most: int, instead: str) -> str:
+    """What a person typed, composed (NFC), without control characters and white space around it. Raises BadInput, which calls it `what`."""
+    typed = unicodedata.normalize("NFC", text).strip()
+    if len(typed) > most:
+        raise BadInput(f"The {what} has {len(typed):,} characters; {most:,} is the most. {instead}")
+    strange = sum(unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") and char not in "\n\r\t" or char == "\ufffd" for char in typed)
+    if "\0" in typed or strange > len(typed) // 50:
+        raise BadInput(f"The {what} is not readable text: it holds control or broken characters. {instead}")
+    return "".join(char for char in typed if char in "\n\r\t" or unicodedata.category(char) not in ("Cc", "Cs"))
 
 
 def title_of(question: str) -> str:
@@ -42,6 +51,13 @@ def title_of(question: str) -> str:
     return head[:TITLE_CHARACTERS].rstrip(" ,.;:") + "…"
 
 
+def mentioned(
+    services: Services, scope: Scope, question: str, conversation_id: str | None, collections: Sequence[str] = (), only: Sequence[str] = ()
+) -> Mentions:
+    """The documents that a question names, of those that this person may ask here. collections, only: what they are narrowed to. Raises BadInput."""
+    return read(question, documents.document_names(services.db, scope, conversation_id, names=collections, documents=only))
+
+
 def decide_answer(services: Services, scope: Scope, reply: Reply, use_model: bool = True) -> Decision:
     """What to answer to the question behind `reply`. Blocking: run it in a thread.
 
@@ -49,13 +65,12 @@ def decide_answer(services: Services, scope: Scope, reply: Reply, use_model: boo
     """
     before, question = _turns_before(services, scope, reply)
     choice = question.metadata
-    where, searched = documents.searchable(
-        services.db, scope, reply.conversation_id, names=choice.get("collections", ()), documents=choice.get("documents", ())
-    )
+    only = choice.get("documents", ())
+    where, searched = documents.searchable(services.db, scope, reply.conversation_id, names=choice.get("collections", ()), documents=only)
     model = services.chat_model() if use_model else None
-    return decide(
+    decision = decide(
         services,
-        question.text,
+        words_of(question),
         scope,
         where,
         reply.conversation_id,
@@ -65,17 +80,26 @@ def decide_answer(services: Services, scope: Scope, reply: Reply, use_model: boo
         context_tokens=model.context_tokens if model else services.settings.num_ctx,
         searched=searched,
     )
+    titles = tuple(documents.get_document(services.db, scope, document_id).title for document_id in only)
+    return replace(decision, trace=replace(decision.trace, only_in=titles))
+
+
+def words_of(message: Message) -> str:
+    """What was said, without the names of the documents that a question was about."""
+    return message.metadata.get("words") or message.text
 
 
 def _turns_before(services: Services, scope: Scope, reply: Reply) -> tuple[list[Message], Message]:
     """The recent messages in front of the reply's question, and the question. Later questions that wait are not history."""
     said = conversations.messages(services.db, scope, reply.conversation_id)
-    at = next(index for index, message in enumerate(said) if message.id == reply.question_id)
+    at = next((index for index, message in enumerate(said) if message.id == reply.question_id), None)
+    if at is None:
+        raise NotFound("The question of this answer is no longer among the conversation's last messages.")
     return said[max(0, at - RECENT_MESSAGES) : at], said[at]
 
 
 def _spoken(message: Message) -> BaseMessage:
-    return HumanMessage(message.text) if message.sender == "user" else AIMessage(message.text)
+    return HumanMessage(words_of(message)) if message.sender == "user" else AIMessage(message.text)
 
 
 def _earlier_citations(before: list[Message]) -> list[Citation]:

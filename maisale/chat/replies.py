@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from maisale.chat.ask import checked_question, decide_answer, title_of
+from maisale.chat.ask import checked_question, decide_answer, mentioned, title_of
 from maisale.chat.citations import CitationFilter, check
 from maisale.contracts import ChatModel
 from maisale.errors import MaiSaleError, ModelFailed, ModelUnavailable, Overloaded, StorageFailed
@@ -50,12 +50,15 @@ class Replies:
     ) -> Ack:
         """Accepts a question: durable when this returns; the answer follows by itself.
 
+        collections, documents: only these are searched. An @name in the question narrows that to the documents it names, never widens it.
         Raises BadInput, NotFound, Busy, Overloaded or StorageFailed; then nothing was stored.
         """
         question = checked_question(text)
         if len(self._open) >= OPEN_REPLIES:
             raise Overloaded("Too many questions are being answered right now; yours was not stored. Try again in some seconds.")
-        choice = {name: list(value) for name, value in (("collections", collections), ("documents", documents)) if value}
+        choice: dict[str, Any] = {name: list(value) for name, value in (("collections", collections), ("documents", documents)) if value}
+        if "@" in question:
+            choice |= await asyncio.to_thread(self._named, scope, question, conversation_id, collections, documents)
         ack, job_id = await self.services.db.awrite(
             lambda tx: conversations.accept_question(tx, scope, conversation_id, question, title_of(question), choice)
         )
@@ -116,6 +119,11 @@ class Replies:
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSING_S)
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _named(self, scope: Scope, question: str, conversation_id: str | None, *within: tuple[str, ...]) -> dict[str, Any]:
+        """What a question's mentions add to its choice."""
+        named = mentioned(self.services, scope, question, conversation_id, *within)
+        return {"documents": list(named.documents), "words": named.words} if named.documents else {}
 
     def _start(self, scope: Scope, reply: Reply) -> None:
         running = self._open[reply.id] = _Running(scope, reply)

@@ -7,20 +7,27 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from maisale.cli.opened import Opened
 from maisale.config import from_env
 from maisale.errors import BadInput
 from maisale.ops import evaluation
+from maisale.ops.feedback_replay import replay, totals
+from maisale.store.accounts import find_tenant
+from maisale.store.feedback import list_feedback
 
 
 def run(args: argparse.Namespace) -> int:
     limits = [_limit(text) for text in args.fail_under]  # before the work of minutes
     if args.compare:
         return _compare(args)
+    if args.from_feedback:
+        return _replay(args)
     if args.folder is None:
         raise BadInput("Give the folder of a set, or --compare, or --from-feedback.")
     with tqdm(disable=args.json or None, leave=False) as bar:
@@ -76,6 +83,24 @@ def _compare(args: argparse.Namespace) -> int:
         verdict = "better" if one["low"] > 0 else "worse" if one["high"] < 0 else "no difference that counts"
         interval = f"{one['difference']:+.4f} (95 % of resamples {one['low']:+.4f} to {one['high']:+.4f})"
         print(f"{name:<7} {one['before']:.4f} -> {one['after']:.4f}  {interval}  {verdict}")
+    return 0
+
+
+def _replay(args: argparse.Namespace) -> int:
+    """A line a judged question, then the totals; with --json one object."""
+    with Opened(args, alone=True) as (services, _):
+        tenant_id = find_tenant(services.db, args.tenant)
+        judged = list_feedback(services.db, tenant_id)
+        found = [replay(services, tenant_id, one) for one in tqdm(judged, disable=args.json or None, leave=False)]
+    counted = totals(found)
+    if args.json:
+        print(json.dumps({**counted, "questions": [asdict(one) for one in found]}, ensure_ascii=False))
+        return 0
+    for one in found:
+        ranks = ", ".join(f"{before} -> {'-' if now is None else now}" for before, now in one.ranks)
+        print(f"{one.verdict:<4}  {one.state:<7}  {ranks or '-':<24}  {' '.join(one.question.split())}")
+    for verdict, states in counted.items():
+        print(f"{verdict:<4}  {', '.join(f'{n} {state}' for state, n in states.items())}")
     return 0
 
 

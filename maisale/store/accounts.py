@@ -26,6 +26,14 @@ def tenant_named(tx: Transaction, name: str) -> str:
     return made
 
 
+def find_tenant(source: Database | Transaction, name: str) -> str:
+    """The id of the tenant of this name. Raises NotFound."""
+    found = source.rows("SELECT id FROM tenants WHERE name = :name", name=name)
+    if not found:
+        raise NotFound(f"There is no tenant named {name!r}.")
+    return found[0]["id"]
+
+
 def add_user(tx: Transaction, tenant: str, name: str, role: str = "member") -> User:
     """Raises BadInput when the tenant has a person of this name already."""
     made = User(str(uuid.uuid4()), tenant_named(tx, tenant), tenant, name, role)

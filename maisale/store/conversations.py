@@ -126,8 +126,8 @@ def accept_question(tx: Transaction, scope: Scope, conversation_id: str | None, 
     return Ack(conversation.id, question_id, reply_id), job_id
 
 
-def get_reply(db: Database, scope: Scope, reply_id: str) -> Reply:
-    found = _replies(db, "r.id = :id AND r.tenant_id = :tenant AND r.user_id = :user", id=reply_id, **_who(scope))
+def get_reply(source: Database | Transaction, scope: Scope, reply_id: str) -> Reply:
+    found = _replies(source, "r.id = :id AND r.tenant_id = :tenant AND r.user_id = :user", id=reply_id, **_who(scope))
     if not found:
         raise NotFound("There is no such reply. Its conversation may have been deleted.")
     return found[0]
@@ -183,15 +183,23 @@ def _insert_message(tx: Transaction, scope: Scope, message_id: str, conversation
     )
 
 
-def _replies(db: Database, condition: str, **values: Any) -> list[Reply]:
+def _replies(source: Database | Transaction, condition: str, **values: Any) -> list[Reply]:
     sql = f"SELECT {_REPLY} FROM replies AS r JOIN messages AS m ON m.id = r.id WHERE {condition} ORDER BY m.created_at, m.turn"
-    return [_reply(row) for row in db.rows(sql, **values)]
+    return [_reply(row) for row in source.rows(sql, **values)]
 
 
 def _reply(row: dict[str, Any]) -> Reply:
-    citations = tuple(_citation(one) for one in json.loads(row.pop("citations")))
-    trace = row.pop("trace")
-    return Reply(**row, citations=citations, trace=_trace(json.loads(trace)) if trace else None)
+    return Reply(**{**row, "citations": citations_from(row["citations"]), "trace": trace_from(row["trace"])})
+
+
+def citations_from(stored: str) -> tuple[Citation, ...]:
+    """The sources of an answer, as save_reply wrote them."""
+    return tuple(_citation(one) for one in json.loads(stored))
+
+
+def trace_from(stored: str) -> Trace | None:
+    """How an answer was found, as save_reply wrote it."""
+    return _trace(json.loads(stored)) if stored else None
 
 
 def _citation(data: dict[str, Any]) -> Citation:
@@ -200,7 +208,8 @@ def _citation(data: dict[str, Any]) -> Citation:
 
 def _trace(data: dict[str, Any]) -> Trace:
     candidates = tuple(Candidate(**{**one, "chunk": Chunk(**one["chunk"])}) for one in data["candidates"])
-    lists = {name: tuple(data[name]) for name in ("closest", "notes", "searched")}
+    # Traces written before only_in existed lack it.
+    lists = {name: tuple(data.get(name, ())) for name in ("closest", "notes", "searched", "only_in")}
     return Trace(**{**data, **lists, "candidates": candidates})
 
 

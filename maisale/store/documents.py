@@ -12,7 +12,7 @@ from typing import Any
 
 from maisale.contracts import Database, Transaction
 from maisale.errors import NotFound
-from maisale.records import PUBLIC_TENANT, Collection, Document, Scope, SearchFilter
+from maisale.records import PUBLIC_TENANT, Collection, Document, Named, Scope, SearchFilter
 from maisale.store.conversations import get_conversation
 
 HELP = "Mai-Sale help"  # searched while nothing else is indexed, afterwards only when chosen
@@ -52,16 +52,20 @@ def searchable(
 ) -> tuple[SearchFilter, tuple[str, ...]]:
     """Where a search of this person may look, and the names of the collections: the only maker of a SearchFilter.
 
-    names: only these collections; without any, all readable ones but the help, which answers only while nothing else is indexed.
+    names: only these collections; without any, those of the chosen documents, else all readable ones but the help, which answers only while
+    nothing else is indexed. documents: only these, by id.
     Raises NotFound for a conversation, a collection or a document that this person cannot read.
     """
     readable = list_collections(db, scope)
     if unknown := sorted(set(names) - {one.name for one in readable}):
         raise NotFound(f"There is no collection named {unknown[0]!r} that you may read.")
-    chosen = [one for one in readable if one.name in names] if names else [one for one in readable if one.name != HELP and one.documents]
-    chosen = chosen or [one for one in readable if one.name == HELP]
-    for document_id in documents:
-        get_document(db, scope, document_id)
+    homes = {get_document(db, scope, document_id).collection_id for document_id in documents}
+    if names:
+        chosen = [one for one in readable if one.name in names]
+    elif homes:
+        chosen = [one for one in readable if one.id in homes]
+    else:
+        chosen = [one for one in readable if one.name != HELP and one.documents] or [one for one in readable if one.name == HELP]
     own = [get_conversation(db, scope, conversation_id).id] if conversation_id else []
     tenants = (scope.tenant_id, PUBLIC_TENANT) if any(one.tenant_id == PUBLIC_TENANT for one in chosen) else (scope.tenant_id,)
     where = SearchFilter(tenants, (*own, *(one.id for one in chosen)), tuple(documents))
@@ -112,6 +116,24 @@ def list_documents(db: Database, scope: Scope, conversation_id: str | None = Non
         condition, values = "d.conversation_id IS NULL", {}
     sql = f"SELECT {_DOCUMENT} FROM {_DOCUMENTS} WHERE {condition} AND {_MAY_READ} ORDER BY d.received_at DESC, d.source"
     return [Document(**row) for row in db.rows(sql, **values, **who)]
+
+
+def document_names(
+    db: Database, scope: Scope, conversation_id: str | None = None, limit: int | None = None, names: Sequence[str] = (), documents: Sequence[str] = ()
+) -> list[Named]:
+    """What this person may ask by name, the newest first: the conversation's own files, and the readable collections'.
+
+    names: of collections; only theirs, and the conversation's. documents: only these, by id.
+    """
+    sql = f"""SELECT d.id, d.title, d.source, coalesce(c.name, '') AS collection FROM {_DOCUMENTS}
+              WHERE {_MAY_READ} AND (d.conversation_id IS NULL OR d.conversation_id = :conversation)"""
+    values: dict[str, Any] = {"tenant": scope.tenant_id, "user": scope.user_id, "conversation": conversation_id or ""}
+    if names:
+        sql, values = f"{sql} AND (d.conversation_id IS NOT NULL OR c.name IN :names)", {**values, "names": list(names)}
+    if documents:
+        sql, values = f"{sql} AND d.id IN :ids", {**values, "ids": list(documents)}
+    sql = f"{sql} ORDER BY d.received_at DESC, d.source" + (f" LIMIT {limit:d}" if limit else "")
+    return [Named(**row) for row in db.rows(sql, **values)]
 
 
 def get_document(source: Database | Transaction, scope: Scope, document_id: str) -> Document:

@@ -72,4 +72,16 @@ MIGRATIONS: list[tuple[str, list[str]]] = [
             "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL, changed_at DOUBLE PRECISION NOT NULL)",
         ],
     ),
+    (
+        "002_feedback",
+        [
+            # The question, citations and trace as they were when the answer was judged; they go when the conversation goes.
+            """CREATE TABLE feedback (
+                reply_id TEXT PRIMARY KEY REFERENCES replies(id) ON DELETE CASCADE, tenant_id TEXT NOT NULL, user_id TEXT NOT NULL,
+                conversation_id TEXT NOT NULL, verdict TEXT NOT NULL, comment TEXT NOT NULL DEFAULT '', question TEXT NOT NULL,
+                citations TEXT NOT NULL, trace TEXT NOT NULL, created_at DOUBLE PRECISION NOT NULL)""",
+            "CREATE INDEX feedback_tenant ON feedback(tenant_id, created_at)",
+            "CREATE INDEX feedback_conversation ON feedback(conversation_id)",
+        ],
+    ),
 ]

@@ -33,6 +33,7 @@
     // Gradio 6.31 sets its own choice when it starts, and at each change of the device's.
     new MutationObserver(theme).observe(document.body, { attributes: true, attributeFilter: ["class"] });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", theme);
+    new MutationObserver((changes) => { if (changes.some((one) => one.target.closest?.("#chat"))) judged(); }).observe(document.body, { childList: true, subtree: true });
   });
 
   const write = (changes, push = true) => {
@@ -93,6 +94,31 @@
     picker.onchange = () => give(target, picker.files);
     picker.click();
   };
+  // Gradio 6.31's chat takes no block of ours under a message: each answer's buttons are copied there, whenever it has drawn itself anew.
+  const judged = () => {
+    const made = document.querySelectorAll("#verdicts .verdict");
+    document.querySelectorAll("#chat .bot-row").forEach((answer, at) => {
+      const bar = answer.nextElementSibling?.matches(".message-buttons-left") && answer.nextElementSibling, wanted = made[at]?.dataset.reply && made[at];
+      if (!bar) return;
+      const there = bar.querySelector(".verdict");
+      if (!wanted) return there?.remove();
+      if (there?.drawn === wanted.outerHTML) return; // what is being typed into it stays
+      const copy = Object.assign(wanted.cloneNode(true), { drawn: wanted.outerHTML }), focused = there?.contains(document.activeElement) && document.activeElement;
+      if (open.commenting === wanted.dataset.reply) commenting(copy, true);
+      there ? there.replaceWith(copy) : bar.append(copy);
+      if (focused) (copy.querySelector(focused.dataset.verdict ? `[data-verdict=${focused.dataset.verdict}]` : "[data-comment]") || copy.firstChild).focus();
+    });
+  };
+  const commenting = (entry, shown) => {
+    const form = entry.querySelector(".commenting");
+    if (form) { form.hidden = !shown; entry.querySelector(".comment-link").hidden = shown; }
+  };
+  const judge = (button) => {
+    const entry = button.closest(".verdict"), reply = entry.dataset.reply, back = button.getAttribute("aria-pressed") === "true";
+    open.commenting = back ? null : reply;
+    // What was said of the answer stays with it when the thumb turns.
+    send("verdicts", "select", { reply, verdict: back ? "" : button.dataset.verdict, comment: back ? "" : entry.querySelector("textarea")?.value || "" });
+  };
   const row = (element, name, shown) => { // one of: nothing, renaming, deleting
     const item = element.closest("li, .act");
     [...item.children].forEach((one) => { one.hidden = one.matches(".renaming, .deleting") ? one !== name : shown; });
@@ -126,7 +152,13 @@
     let one;
     if ((one = hit("[data-page]")) && one !== root) go(one.dataset.page);
     else if ((one = hit("[data-do]"))) acts(one);
-    else if ((one = hit("[data-ask]"))) send("empty", "select", { ask: one.dataset.ask });
+    else if ((one = hit("[data-verdict]"))) judge(one);
+    else if ((one = hit("[data-comment]"))) {
+      const entry = one.closest(".verdict"), opens = one.matches(".comment-link");
+      commenting(entry, opens);
+      open.commenting = opens ? entry.dataset.reply : null;
+      entry.querySelector(opens ? "textarea" : ".comment-link").focus();
+    } else if ((one = hit("[data-ask]"))) send("empty", "select", { ask: one.dataset.ask });
     else if ((one = hit("[data-drop]"))) choose(one.dataset.drop);
     else if ((one = hit("[data-filter]"))) {
       one.parentElement.querySelectorAll("[data-filter]").forEach((other) => other.setAttribute("aria-pressed", other === one));
@@ -145,6 +177,11 @@
     if (form.matches(".renaming")) {
       event.preventDefault();
       send("rail", "select", { do: "rename", id: form.closest("[data-id]").dataset.id, title: form.firstChild.value });
+    } else if (form.matches(".commenting")) {
+      event.preventDefault();
+      const entry = form.closest(".verdict"), reply = entry.dataset.reply;
+      open.commenting = null;
+      send("verdicts", "select", { reply, verdict: entry.querySelector("[aria-pressed=true]").dataset.verdict, comment: form.querySelector("textarea").value });
     } else if (form.matches(".choose")) {
       event.preventDefault();
       send("header", "select", { names: [...form.querySelectorAll("input:checked")].map((box) => box.value).join("\n") });
@@ -154,6 +191,7 @@
     const typing = event.target.matches?.("input, textarea, select, [contenteditable]");
     if (event.key === "Escape") {
       if (event.target.closest?.(".renaming")) row(event.target, null, false);
+      else if (event.target.closest?.(".commenting")) event.target.closest(".commenting").querySelector("[data-comment]").click();
       else if (document.body.matches(".rail-open, .src-open")) { document.body.classList.remove("rail-open"); drawer(false); }
       else if (find(".searched[open]")) find(".searched[open]").open = false;
       else find("#composer .stop-button")?.click();
@@ -183,6 +221,7 @@
     const language = element.querySelector("[lang]")?.lang;
     if (language) root.lang = language;
     if (panel === "account") theme();
+    if (panel === "verdicts") judged();
     if (panel === "documents" && !element.querySelector(".documents-page") && root.dataset.page === "documents") send("documents", "select", { do: "show" });
   };
   window.maisale = {

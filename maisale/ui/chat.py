@@ -15,11 +15,12 @@ from typing import Any
 
 import gradio as gr
 
+from maisale.chat.feedback import judge_reply
 from maisale.chat.replies import Replies
 from maisale.errors import BadInput, MaiSaleError, NotFound
 from maisale.library.documents import add_document
 from maisale.records import Message, Reply
-from maisale.store import conversations, documents
+from maisale.store import conversations, documents, feedback
 from maisale.ui import scene
 from maisale.ui.panels import under_composer
 from maisale.ui.scene import Reader, WorkerWatch
@@ -28,6 +29,7 @@ from maisale.ui.sources import short, sources_panel
 from maisale.ui.suggestions import Suggestions
 from maisale.ui.texts import say
 from maisale.ui.turns import question, turns
+from maisale.ui.verdicts import verdicts
 
 SHOWN_MESSAGES = 80  # of a conversation; every snapshot of a running answer carries them all through Gradio
 FILE_WAIT_S = 12.0  # for dropped files to become searchable; then the question is asked anyway
@@ -150,7 +152,8 @@ class Chat:
             yield Screen(under=under_composer(who.language, str(problem)), composer=idle(who))
             return
         # Also when none was open any more: an answer may end before it is followed.
-        yield Screen(chat=turns(said, who.language), sources=sources_panel(_last_found(said), who.language), composer=idle(who))
+        judged = await asyncio.to_thread(self._verdicts, who, conversation_id, said)
+        yield Screen(chat=turns(said, who.language), verdicts=judged, sources=sources_panel(_last_found(said), who.language), composer=idle(who))
 
     async def show_sources(self, conversation_id: str, request: gr.Request, event: gr.EventData) -> Screen:
         """The panel of the answer whose [n] was clicked."""
@@ -162,6 +165,17 @@ class Chat:
             return Screen(under=under_composer(who.language, str(problem)))
         reply = next((message.reply for message in said if message.reply and short(message.id) == asked.get("reply")), None)
         return Screen(sources=sources_panel(reply, who.language, int(number) if number.isdigit() else None)) if reply else Screen()
+
+    async def judge(self, conversation_id: str, request: gr.Request, event: gr.EventData) -> Screen:
+        """Keeps a verdict on an answer with its comment, or takes it back."""
+        who, asked = scene.reader(request), acted(event)
+        try:
+            who.require("chat")
+            await judge_reply(self.running().services, who.scope, asked.get("reply", ""), asked.get("verdict", ""), asked.get("comment", ""))
+            said = await asyncio.to_thread(self._messages, who, conversation_id)
+            return Screen(verdicts=await asyncio.to_thread(self._verdicts, who, conversation_id, said), under=under_composer(who.language))
+        except MaiSaleError as problem:
+            return Screen(under=under_composer(who.language, str(problem)))
 
     async def choose(self, conversation_id: str, request: gr.Request, event: gr.EventData) -> Screen:
         """Other collections are searched from now on in this tab."""
@@ -192,6 +206,7 @@ class Chat:
             header=scene.header_for(services, who, title, choice),
             empty="" if said else scene.empty_for(services, who, choice, self._suggestions),
             chat=turns(said, who.language),
+            verdicts=self._verdicts(who, conversation_id, said),
             sources=sources_panel(_last_found(said), who.language),
             attached=scene.attached_for(services, who, conversation_id),
             composer=busy(who) if _open_replies(said) else idle(who, fresh=True),
@@ -201,11 +216,13 @@ class Chat:
 
     def _asked(self, who: Reader, conversation_id: str, choice: str) -> Screen:
         services = self.running().services
+        said = self._messages(who, conversation_id)
         return Screen(
             rail=scene.rail_for(services, who, conversation_id),
             header=scene.header_for(services, who, self._title(who, conversation_id), choice),
             empty="",
-            chat=turns(self._messages(who, conversation_id), who.language),
+            chat=turns(said, who.language),
+            verdicts=self._verdicts(who, conversation_id, said),
             attached=scene.attached_for(services, who, conversation_id),
             composer=busy(who),
             under=under_composer(who.language),
@@ -262,6 +279,10 @@ class Chat:
 
     def _messages(self, who: Reader, conversation_id: str) -> list[Message]:
         return conversations.messages(self.running().services.db, who.scope, conversation_id, SHOWN_MESSAGES)
+
+    def _verdicts(self, who: Reader, conversation_id: str, said: list[Message]) -> str:
+        """The thumbs of the shown answers, for who may judge."""
+        return verdicts(said, feedback.verdicts(self.running().services.db, who.scope, conversation_id), who.language) if who.may("chat") else ""
 
     def _title(self, who: Reader, conversation_id: str) -> str:
         return conversations.get_conversation(self.running().services.db, who.scope, conversation_id).title if conversation_id else ""

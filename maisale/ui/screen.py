@@ -15,7 +15,10 @@ _NOTHING = {"text": "", "files": []}  # Gradio 6.31: with None the box's own scr
 class Screen(tuple):
     """What an event changes on the page, by name; what is not named stays as it is. Gradio reads it as one value for each of PARTS."""
 
-    PARTS = ("rail", "header", "banners", "empty", "chat", "sources", "attached", "composer", "under", "conversation", "documents", "account", "choice")
+    PARTS = (
+        *("rail", "header", "banners", "empty", "chat", "verdicts", "sources", "attached", "composer", "under"),
+        *("conversation", "documents", "account", "choice"),
+    )
 
     def __new__(cls, **changes: Any) -> Screen:
         if unknown := changes.keys() - set(cls.PARTS):

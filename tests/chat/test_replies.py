@@ -16,16 +16,14 @@ WARRANTY = "# Warranty\n\nThe RO-9 water purifier is under warranty for 24 month
 QUESTION = "How long is the RO-9 under warranty?"
 
 
-def add_passages(services, scope, text, title="Warranty policy"):
+def add_passages(services, scope, text, title="Warranty policy", name="d1", source="warranty.md", collection="Policies"):
     """A document that word search finds; vectors are the worker's."""
 
     def work(tx):
-        collection = documents.collection_named(tx, scope, "Policies")
-        documents.receive_document(
-            tx, scope, collection, document_id="d1", title=title, source="warranty.md", media_type="text/markdown", size=1, content_hash="x"
-        )
+        home = documents.collection_named(tx, scope, collection)
+        documents.receive_document(tx, scope, home, document_id=name, title=title, source=source, media_type="text/markdown", size=1, content_hash="x")
         made = [
-            Chunk(f"d1#chunk_{i}", scope.tenant_id, collection, title, piece.text, i, piece.tokens, 1.0, document_id="d1", heading=piece.heading)
+            Chunk(f"{name}#chunk_{i}", scope.tenant_id, home, title, piece.text, i, piece.tokens, 1.0, document_id=name, heading=piece.heading)
             for i, piece in enumerate(chunk_text([Part(text)]))
         ]
         chunks.insert_chunks(tx, scope.user_id, made)
@@ -229,6 +227,64 @@ def test_asking_again_is_a_new_turn(services):
     ack = run(services, body)
     texts = [message.text for message in conversations.messages(services.db, LINH, ack.conversation_id)]
     assert texts[0] == texts[2] == QUESTION
+
+
+OLD = "# Warranty until 2019\n\nThe RO-9 water purifier is under warranty for 12 months."
+
+
+def ask_of_two(services, text, **choice):
+    """The stored question and the last state of its answer, where two documents answer; the second stands in a collection of its own."""
+    add_passages(services, LINH, WARRANTY)
+    add_passages(services, LINH, OLD, "old.md", "d2", "archive/old.md", "Archive")
+
+    async def body(replies):
+        ack = await replies.ask(LINH, text, **choice)
+        return ack, await last(replies, LINH, ack.reply_id)
+
+    ack, reply = run(services, body)
+    return conversations.get_message(services.db, LINH, ack.message_id), reply
+
+
+def test_a_named_document_alone_is_searched_and_the_question_stays_as_typed(services):
+    question, reply = ask_of_two(services, f"{QUESTION} @old")
+    assert {one.document_id for one in reply.citations} == {"d2"} and reply.trace.only_in == ("old.md",)
+    assert question.text == f"{QUESTION} @old" and question.metadata == {"documents": ["d2"], "words": QUESTION}
+    assert reply.trace.question == QUESTION and reply.trace.searched == ("Archive",)
+
+
+def test_asking_again_asks_the_same_document(services):
+    _, reply = ask_of_two(services, f"@old {QUESTION}")
+
+    async def body(replies):
+        return await last(replies, LINH, (await replies.ask_again(LINH, reply.id)).reply_id)
+
+    assert {one.document_id for one in run(services, body).citations} == {"d2"}
+
+
+def test_a_chosen_document_is_searched_wherever_it_stands(services):
+    _, reply = ask_of_two(services, QUESTION, documents=("d2",))
+    assert {one.document_id for one in reply.citations} == {"d2"} and reply.trace.searched == ("Archive",)
+
+
+def test_a_name_never_widens_what_was_chosen(services):
+    question, reply = ask_of_two(services, f"{QUESTION} @linh", collections=("Policies",))
+    assert {one.document_id for one in reply.citations} == {"d1"} and "documents" not in question.metadata
+    for choice in ({"collections": ("Policies",)}, {"documents": ("d1",)}):
+        with pytest.raises(BadInput, match="No document is named 'old.md'"):
+            run(services, lambda replies, choice=choice: replies.ask(LINH, "@old.md says what?", **choice))
+
+
+@pytest.mark.parametrize("stranger", [MINH, HOA])
+def test_a_document_that_a_person_may_not_read_cannot_be_named(services, stranger):
+    def work(tx):
+        home = documents.collection_named(tx, LINH, "Mine", "private")
+        documents.receive_document(tx, LINH, home, document_id="d1", title="salary.md", source="salary.md", media_type="", size=1, content_hash="x")
+
+    services.db.write(work)
+    assert [one.id for one in documents.document_names(services.db, LINH)] == ["d1"]
+    with pytest.raises(BadInput, match="No document is named 'salary.md'"):
+        run(services, lambda replies: replies.ask(stranger, "@salary.md says what?"))
+    assert conversations.list_conversations(services.db, stranger) == []
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from maisale.library.documents import add_document
 from maisale.library.embedders import Embedders
 from maisale.library.indexing import Indexing
 from maisale.records import Caller, User
-from maisale.store import accounts, conversations, jobs
+from maisale.store import accounts, conversations, feedback, jobs
 from maisale.ui.chat import Chat
 from maisale.ui.scene import WorkerWatch
 from maisale.ui.screen import Screen, acted
@@ -116,6 +116,49 @@ def test_another_person_s_conversation_cannot_be_renamed_or_deleted(services, li
 
     assert "There is no such conversation." in part(on_page(services, story), "under")
     assert conversations.get_conversation(services.db, hoa.scope, theirs.id).title == "Secret"
+
+
+async def answered(chat, user, text="How long is the warranty?"):
+    """The conversation and the reply of a question that was asked and answered on the page."""
+    asked = await last(chat.ask({"text": text}, "", "", request(user)))
+    await last(chat.follow(part(asked, "conversation"), request(user)))
+    return part(asked, "conversation")
+
+
+def reply_of(services, user, conversation_id):
+    return conversations.messages(services.db, user.scope, conversation_id)[-1].reply
+
+
+def test_a_verdict_shows_as_chosen_survives_a_reload_and_is_taken_back(services, linh):
+    async def story(chat, *_):
+        place = await answered(chat, linh)
+        reply = reply_of(services, linh, place).id
+        judged = await chat.judge(place, request(linh), event(reply=reply, verdict="down", comment="<b>36 months</b>"))
+        loaded = await chat.load(place, "", request(linh))
+        return judged, loaded, await chat.judge(place, request(linh), event(reply=reply, verdict=""))
+
+    judged, loaded, back = on_page(services, story)
+    assert 'data-verdict="down" aria-pressed="true"' in part(judged, "verdicts") and "&lt;b&gt;36 months" in part(judged, "verdicts")
+    assert part(loaded, "verdicts") == part(judged, "verdicts") and 'aria-pressed="true"' not in part(back, "verdicts")
+
+
+def test_another_person_s_answer_cannot_be_judged(services, linh, hoa):
+    async def story(chat, *_):
+        place = await answered(chat, hoa)
+        return place, await chat.judge(place, request(linh), event(reply=reply_of(services, hoa, place).id, verdict="up"))
+
+    place, screen = on_page(services, story)
+    assert "There is no such reply." in part(screen, "under") and feedback.verdicts(services.db, hoa.scope, place) == {}
+
+
+def test_a_key_that_may_only_read_sees_no_thumbs_and_judges_nothing(services, linh):
+    async def story(chat, *_):
+        place = await answered(chat, linh)
+        judged = await chat.judge(place, request(linh, ("read",)), event(reply=reply_of(services, linh, place).id, verdict="up"))
+        return judged, await chat.load(place, "", request(linh, ("read",)))
+
+    judged, loaded = on_page(services, story)
+    assert "lacks the permission" in part(judged, "under") and part(loaded, "verdicts") == ""
 
 
 def test_a_tab_that_shows_something_else_is_not_overwritten(services, linh):
