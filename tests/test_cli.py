@@ -124,3 +124,16 @@ def test_it_starts_as_a_module_and_ends_in_a_sentence(folder):
     command = [sys.executable, "-m", "maisale", "keys", "list", "nobody"]
     ended = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=120)
     assert (ended.returncode, ended.stdout) == (1, "") and ended.stderr.startswith("There is no user named 'nobody'")
+
+
+def test_an_answer_explains_a_document(said, folder):
+    (folder / "w.md").write_text("# Warranty\n\nThe kettle is under warranty for 24 months.", "utf-8")
+    (folder / "files").mkdir()
+    (folder / "w.md").rename(folder / "files" / "w.md")
+    said("index", "--source", str(folder / "files"), "--collection", "Policies")
+    reply = json.loads(said("ask", "How long is the warranty of the kettle?", "--json")[1])
+    document_id = reply["citations"][0]["document_id"]
+    code, words, _ = said("explain", reply["id"], document_id)
+    assert code == 0 and words.startswith("w.md is used: its best passage stands at rank 1")
+    code, _, problem = said("explain", reply["id"], "nothing")
+    assert code == 1 and problem == "There is no such document. It may have been deleted."

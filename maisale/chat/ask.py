@@ -58,14 +58,14 @@ def mentioned(
     return read(question, documents.document_names(services.db, scope, conversation_id, names=collections, documents=only))
 
 
-def decide_answer(services: Services, scope: Scope, reply: Reply, use_model: bool = True) -> Decision:
-    """What to answer to the question behind `reply`. Blocking: run it in a thread.
+def decide_answer(services: Services, scope: Scope, reply: Reply, use_model: bool = True, only: Sequence[str] = ()) -> Decision:
+    """What to answer to the question behind `reply`. Blocking: run it in a thread. only: from these documents instead of those it chose.
 
     Raises NotFound when the conversation or a chosen document went away meanwhile.
     """
     before, question = _turns_before(services, scope, reply)
     choice = question.metadata
-    only = choice.get("documents", ())
+    only = only or choice.get("documents", ())
     where, searched = documents.searchable(services.db, scope, reply.conversation_id, names=choice.get("collections", ()), documents=only)
     model = services.chat_model() if use_model else None
     decision = decide(

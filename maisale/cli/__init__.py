@@ -77,6 +77,10 @@ def _parser(needs_command: bool) -> argparse.ArgumentParser:
     made.add_argument("--collection", action="append", default=[], metavar="NAME", help="search only here; may be given again")
     made.add_argument("--limit", type=_above_zero, default=10, help="how many (%(default)s)")
 
+    made = command(verbs, "explain", "answers.explain", "say why an answer does, or does not, rest on a document", as_json, acting)
+    made.add_argument("message_id", help="of the question or of its answer, as ask --json prints them")
+    made.add_argument("document_id", help="as search --json prints it")
+
     users = verbs.add_parser("users", help="add people").add_subparsers(dest="what", metavar="WHAT", required=True)
     made = command(users, "add", "people.add_user", "add a person and print the first key", as_json)
     made.add_argument("name")

@@ -10,12 +10,14 @@ import sys
 import time
 from dataclasses import asdict
 
+from maisale.chat.explain import explain as explained
 from maisale.chat.replies import Replies
 from maisale.cli.opened import Opened
 from maisale.flow.graph import decide
 from maisale.records import Reply, User
 from maisale.services import Services
 from maisale.store import chunks, documents
+from maisale.ui.explained import in_words
 
 MODEL_WAIT_S = 3  # for the first word of the model server; without it quotations answer
 
@@ -52,6 +54,14 @@ def search(args: argparse.Namespace) -> int:
         print(f"{one.score:5.2f}  {', '.join(filter(None, (chunk.title, chunk.place)))}\n       {' '.join(chunk.text.split())[:200]}")
     if not found:
         print(f"Nothing was found for {args.words!r}.")
+    return 0
+
+
+def explain(args: argparse.Namespace) -> int:
+    """Prints what became of one document in one answer."""
+    with Opened(args) as (services, user):
+        found = explained(services, user.scope, args.message_id, args.document_id)
+    print(json.dumps(asdict(found), ensure_ascii=False) if args.json else in_words(found, "en"))
     return 0
 
 
