@@ -72,4 +72,9 @@ MIGRATIONS: list[tuple[str, list[str]]] = [
             "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL, changed_at DOUBLE PRECISION NOT NULL)",
         ],
     ),
+    (
+        "003_vectors_of_documents",
+        # Each document in a list says how many of its passages are indexed; without this each one reads all vectors.
+        ["CREATE INDEX vectors_document ON vectors(document_id, indexed, key)"],
+    ),
 ]
