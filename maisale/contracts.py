@@ -78,6 +78,13 @@ class VectorIndex(Protocol):
     def delete(self, tenant_id: str, embedder: str, kind: str, keys: Sequence[str]) -> None: ...
 
 
+class CompleteIndex(VectorIndex, Protocol):
+    """A vector index that always holds what SQL holds and misses nothing; it costs more the more rows there are."""
+
+    def count(self, embedder: str, kind: str, where: SearchFilter, most: int) -> int:
+        """How many vectors a search in `where` would compare, counted up to `most`: at least about, and cheap."""
+
+
 class KeptIndex(VectorIndex, Protocol):
     """A vector index with files of its own, as the one process that owns it sees it: it can fall behind SQL, and be compared with it."""
 

@@ -16,7 +16,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 
 from maisale.config import Settings
-from maisale.contracts import ChatModel, Database, Embedder, KeptIndex, LexicalIndex, VectorIndex
+from maisale.contracts import ChatModel, CompleteIndex, Database, Embedder, KeptIndex, LexicalIndex, VectorIndex
 from maisale.errors import IndexUnavailable, Misconfigured
 from maisale.records import Hit, ModelStatus, SearchFilter
 from maisale.store.facts import EMBEDDER, get_fact
@@ -24,6 +24,7 @@ from maisale.store.schema import MIGRATIONS
 
 log = logging.getLogger(__name__)
 
+EXACT_ROWS = 20_000  # up to which exact search answers in 10 ms and misses nothing; a filtered HNSW graph takes 20-130 ms
 WORKER_HANDOVER_S = 10.0  # an ending worker finishes its jobs before the next one may begin
 
 
@@ -58,12 +59,13 @@ class Services:
     settings: Settings
     db: Database
     words: LexicalIndex
-    exact: VectorIndex
+    exact: CompleteIndex
     vectors: VectorIndex | None  # the worker's index, or None when exact search is chosen
     models: ModelServer
     builtin: Embedder
     bell: Bell
     lock: IO | None = None
+    exact_rows: int = EXACT_ROWS  # vectors in the scope up to which exact search is asked first
     _ringing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="bell"))
 
     def wake(self, job_id: str) -> None:
@@ -85,11 +87,11 @@ class Services:
         return remote if remote and remote.name == name else None
 
     def nearest(self, kind: str, where: SearchFilter, vector: np.ndarray, limit: int) -> tuple[list[Hit], str]:
-        """The nearest chunks and who found them: the vector index when it answers in time, else exact search."""
+        """The nearest chunks and who found them: exact search in a small scope; in a larger one the vector index when it answers in time, else exact search."""
         embedder = self.embedder
         if embedder is None or embedder.dimensions != len(vector):
             return [], "none: the embedding model is away"
-        if self.vectors is not None:
+        if self.vectors is not None and self.exact.count(embedder.name, kind, where, self.exact_rows + 1) > self.exact_rows:
             try:
                 return self.vectors.nearest(embedder.name, kind, where, vector, limit), self.vectors.label
             except IndexUnavailable as problem:
@@ -140,6 +142,7 @@ def open_services(settings: Settings, role: str) -> Services:
         builtin=_builtin(),
         bell=_bell(settings),
         lock=lock,
+        exact_rows=0 if settings.vectors == "chroma" else EXACT_ROWS,
     )
     services.models.start()
     return services
@@ -186,6 +189,13 @@ def serve_index(settings: Settings, index: KeptIndex) -> Any:
     return IndexServer(settings, index)
 
 
+def patient_index(settings: Settings, wait_s: float) -> Any:
+    """The worker's index for a caller that has time: a VectorIndex with the socket's health()."""
+    from maisale.backends.index_socket import WorkerIndex
+
+    return WorkerIndex(settings, wait_s)
+
+
 def _database(settings: Settings, checkpoints: bool) -> Database:
     from maisale.backends.sqlite import SQLiteDatabase
 
@@ -198,7 +208,7 @@ def _words(db: Database) -> LexicalIndex:
     return FTS5Index(db)
 
 
-def _exact(db: Database) -> VectorIndex:
+def _exact(db: Database) -> CompleteIndex:
     from maisale.backends.exact import ExactIndex
 
     return ExactIndex(db)

@@ -1,4 +1,4 @@
-"""The command line: index, ask, search, users, keys, link, worker. Works beside a running app and without one.
+"""The command line: index, ask, search, users, keys, eval, bench, link, worker. Works beside a running app and without one.
 
 Errors are one sentence on stderr and exit code 1; a wrong command line is 2. What a command does is in the module of its kind.
 """
@@ -103,12 +103,19 @@ def _parser(needs_command: bool) -> argparse.ArgumentParser:
     made.add_argument("--compare", type=Path, nargs=2, metavar="FILE", help="two outputs of --json, with a paired bootstrap")
     made.add_argument("--from-feedback", action="store_true", help="ask again what people have judged")
 
+    kinds = verbs.add_parser("bench", help="measure what it costs").add_subparsers(dest="what", metavar="WHAT", required=True)
+    made = command(kinds, "retrieval", "bench.retrieval", "fill a library and measure recall and milliseconds of its indexes and of the flow", as_json)
+    made.add_argument("--source", type=Path, required=True, metavar="DIR", help="real text; when it is used up, edited copies of it follow")
+    made.add_argument("--chunks", type=_above_zero, required=True, metavar="N")
+    made.add_argument("--questions", type=_above_zero, default=200, help="how many (%(default)s)")
+    made.add_argument("--data", type=Path, metavar="DIR", help="keep the library here, and use it again")
+
     command(verbs, "link", "people.link", "print a sign-in link: one use, ten minutes", acting)
     command(verbs, "worker", "indexing.worker", "run a worker in the foreground")
     return parser
 
 
 def _above_zero(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 100_000:
+    if not text.isdecimal() or not 0 < int(text) <= 1_000_000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)

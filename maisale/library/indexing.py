@@ -10,8 +10,9 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
@@ -93,25 +94,7 @@ class Indexing:
         except Unreadable as problem:
             self._fail(job, str(problem))
             return
-        title = _title_of(pieces) or row["title"]
-        made = [
-            Chunk(
-                key=f"{row['id']}#chunk_{piece.position}",
-                tenant_id=row["tenant_id"],
-                collection_id=row["collection_id"],
-                title=title,
-                text=piece.text,
-                position=piece.position,
-                tokens=piece.tokens,
-                dated_at=row["modified_at"] or row["received_at"],
-                document_id=row["id"],
-                conversation_id=row["conversation_id"],
-                heading=piece.heading,
-                place=" · ".join(filter(None, [row["title"] if title != row["title"] else "", piece.place])),
-            )
-            for piece in pieces
-        ]
-        self._replace_chunks(job, row["owner_id"], made)
+        self._replace_chunks(job, row["owner_id"], document_chunks(row, pieces))
 
     def _fail(self, job: Job, cause: str) -> None:
         """The document has failed for good; passages of an earlier version must not answer for it."""
@@ -277,6 +260,28 @@ class Indexing:
     def _go_on(self) -> None:
         if self._stopping.is_set():
             raise Stopping("The worker is ending; the next one goes on.")
+
+
+def document_chunks(row: Mapping[str, Any], pieces: Sequence[Piece]) -> list[Chunk]:
+    """The chunks of a document. row: of the table documents."""
+    title = _title_of(pieces) or row["title"]
+    return [
+        Chunk(
+            key=f"{row['id']}#chunk_{piece.position}",
+            tenant_id=row["tenant_id"],
+            collection_id=row["collection_id"],
+            title=title,
+            text=piece.text,
+            position=piece.position,
+            tokens=piece.tokens,
+            dated_at=row["modified_at"] or row["received_at"],
+            document_id=row["id"],
+            conversation_id=row["conversation_id"],
+            heading=piece.heading,
+            place=" · ".join(filter(None, [row["title"] if title != row["title"] else "", piece.place])),
+        )
+        for piece in pieces
+    ]
 
 
 def _vectors(embedder: Embedder, batch: Sequence[Chunk]) -> tuple[list[tuple[Chunk, np.ndarray]], list[Chunk]]:

@@ -84,4 +84,9 @@ MIGRATIONS: list[tuple[str, list[str]]] = [
             "CREATE INDEX feedback_conversation ON feedback(conversation_id)",
         ],
     ),
+    (
+        "003_vectors_of_documents",
+        # Each document in a list says how many of its passages are indexed; without this each one reads all vectors.
+        ["CREATE INDEX vectors_document ON vectors(document_id, indexed, key)"],
+    ),
 ]

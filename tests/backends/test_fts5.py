@@ -138,3 +138,32 @@ def test_rare_words_weigh_more_and_absent_ones_most(index):
 def test_any_text_can_be_asked(index, text):
     index.added(chunk("a#chunk_0", "warranty"))
     assert isinstance(found(index, text), list)
+
+
+# (words, stems) of each hit, as the formulas gave them before they were made faster.
+SCORES = {
+    "en": {"a": (0.911083371, 0.627208111), "e": (0.21919252, 0.227588908), "d": (0.211424057, 0.219522866), "b": (0.0, 0.236280511)},
+    "vi": {"c": (0.812001051, 0.0)},
+    "follow-up": {"a": (0.230397581, 0.34921208), "b": (0.169481954, 0.348294514), "d": (0.190751668, 0.196300732), "e": (0.07311073, 0.079256299)},
+}
+
+
+def test_scores_of_a_small_library_stay_what_they_were(index):
+    index.added(
+        chunk("a#chunk_0", "The warranty of the water purifier lasts 24 months; filters are excluded from the warranty.", title="Warranty"),
+        chunk("b#chunk_0", "Customers are returning purifiers within 14 days when the box is unopened.", title="Returns", heading="Returns > Purifiers"),
+        chunk("c#chunk_0", "Máy lọc nước RO-9 được bảo hành 24 tháng, lõi lọc nước không được bảo hành.", title="Bảo hành"),
+        chunk("d#chunk_0", "Opening hours: the shop opens at eight. Water is served. " * 8, collection="prices"),
+        chunk("e#chunk_0", "water", collection="prices"),
+    )
+    everywhere = SearchFilter(("tenant-a",), ("policies", "prices"))
+    asked = {
+        "en": [("How long is the warranty of the water purifier?", 1.0)],
+        "vi": [("máy lọc nước bảo hành bao lâu", 1.0)],
+        "follow-up": [("and returned purifiers?", 1.0), ("warranty of water filters", 0.5), ("opening hours", 0.3)],
+    }
+    found = {
+        name: {hit.key[0]: (round(hit.words, 9), round(hit.stems, 9)) for hit in index.search("documents", everywhere, parts, 20)}
+        for name, parts in asked.items()
+    }
+    assert found == SCORES
