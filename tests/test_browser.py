@@ -241,6 +241,19 @@ def test_a_verdict_with_a_comment_survives_a_reload_and_is_taken_back(page):
     expect(down).to_have_attribute("aria-pressed", "false")
 
 
+def test_a_half_written_comment_stays_while_the_next_answer_is_written(page):
+    ask(page, FERRY_QUESTION)
+    answered(page)
+    page.get_by_role("button", name="Bad answer").click()
+    comment = page.locator("#chat").get_by_label("What was missing or wrong?")
+    comment.fill("Not a word about")
+    ask(page, FERRY_QUESTION + " in detail")
+    expect(answers(page)).to_have_count(2)
+    answered(page)
+    expect(page.get_by_role("button", name="Good answer")).to_have_count(2)
+    expect(comment).to_have_value("Not a word about")
+
+
 def test_a_document_is_named_by_the_keyboard_and_alone_is_asked(page):
     box, offered = page.locator("#composer textarea"), page.get_by_role("listbox", name="Documents to ask").get_by_role("option")
     box.press_sequentially("When does the last ferry leave? @")
