@@ -208,7 +208,7 @@ def test_conversations_are_found_renamed_and_deleted(page):
     expect(page.locator(".rail li:visible")).to_have_count(1)
     expect(row).to_be_visible()
     page.get_by_label("Search conversations").fill("no such name")
-    expect(page.get_by_text("Nothing by this name.")).to_be_visible()
+    expect(page.locator(".rail").get_by_text("Nothing by this name.")).to_be_visible()
     page.get_by_label("Search conversations").fill("")
 
     row.hover()
