@@ -208,7 +208,7 @@ def test_conversations_are_found_renamed_and_deleted(page):
     expect(page.locator(".rail li:visible")).to_have_count(1)
     expect(row).to_be_visible()
     page.get_by_label("Search conversations").fill("no such name")
-    expect(page.get_by_text("Nothing by this name.")).to_be_visible()
+    expect(page.locator(".rail").get_by_text("Nothing by this name.")).to_be_visible()
     page.get_by_label("Search conversations").fill("")
 
     row.hover()
@@ -239,6 +239,70 @@ def test_a_verdict_with_a_comment_survives_a_reload_and_is_taken_back(page):
     expect(down).to_have_attribute("aria-pressed", "false")
     page.reload()
     expect(down).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_half_written_comment_stays_while_the_next_answer_is_written(page):
+    ask(page, FERRY_QUESTION)
+    answered(page)
+    page.get_by_role("button", name="Bad answer").click()
+    comment = page.locator("#chat").get_by_label("What was missing or wrong?")
+    comment.fill("Not a word about")
+    ask(page, FERRY_QUESTION + " in detail")
+    expect(answers(page)).to_have_count(2)
+    answered(page)
+    expect(page.get_by_role("button", name="Good answer")).to_have_count(2)
+    expect(comment).to_have_value("Not a word about")
+
+
+def test_a_document_is_named_by_the_keyboard_and_alone_is_asked(page):
+    box, offered = page.locator("#composer textarea"), page.get_by_role("listbox", name="Documents to ask").get_by_role("option")
+    box.press_sequentially("When does the last ferry leave? @")
+    expect(offered).to_have_count(8)
+    pictures(page, "at-sign")
+    box.press_sequentially("BAO")
+    expect(offered).to_have_count(1)
+    box.press("Escape")
+    expect(offered).to_have_count(0)
+    for _ in "BAO":
+        box.press("Backspace")
+    expect(offered).to_have_count(8)
+    names = offered.locator("span").all_inner_texts()
+    for _ in range(names.index("ferry.md")):
+        box.press("ArrowDown")
+    box.press("Enter")
+    expect(box).to_have_value("When does the last ferry leave? @ferry.md ")
+    expect(offered).to_have_count(0)
+    box.press("Enter")
+    answered_from(page, "Ferry")
+    expect(page.locator(".sources .path")).to_contain_text("only in: ferry.md")
+    pictures(page, "named")
+
+
+def answered_from(page, title):
+    """Waits for the answer; every source of it is of this document."""
+    expect(answers(page).get_by_role("link", name="[1]")).to_be_visible()
+    answered(page)
+    assert set(page.locator(".sources .card-title").all_inner_texts()) == {title}
+
+
+def test_documents_are_chosen_in_the_header_and_taken_out_above_the_composer(page):
+    page.get_by_text("Searching Team · 3 documents").click()
+    form = page.get_by_role("form", name="Choose what is searched")
+    form.get_by_label("Find a document").fill("BẢO")
+    expect(form.locator("[data-document]:visible")).to_have_count(1)
+    form.get_by_label("Find a document").fill("")
+    form.get_by_label("ferry.md").check()
+    pictures(page, "choose")
+    form.get_by_role("button", name="Search these").click()
+    expect(page.locator(".searched summary").first).to_have_text("Searching in 1 document")
+    expect(page.locator(".only")).to_contain_text("ferry.md")
+    ask(page, FERRY_QUESTION)
+    answered_from(page, "Ferry")
+    expect(page.locator(".only")).to_contain_text("ferry.md")
+    pictures(page, "chosen")
+    page.get_by_role("button", name="Remove: ferry.md").click()
+    expect(page.locator(".only")).to_have_count(0)
+    expect(page.locator(".searched summary").first).to_have_text("Searching Team · 3 documents")
 
 
 # Documents
@@ -336,6 +400,20 @@ def test_on_a_phone_the_menu_slides_and_a_citation_opens_the_drawer(page):
     rail.get_by_role("button", name="Documents").click()
     expect(rail).not_to_be_visible()
     expect(page.locator("#documents .drop")).to_be_visible()
+
+
+def test_on_a_phone_a_document_is_named_by_a_tap(page):
+    page.set_viewport_size(PHONE)
+    box = page.locator("#composer textarea")
+    box.press_sequentially("(@bao")
+    page.get_by_role("option", name="bao_hanh.md").click()
+    expect(box).to_have_value("(@bao_hanh.md ")
+    expect(box).to_be_focused()
+    box.press_sequentially(") RO-9 bao hanh bao lau")
+    page.locator("#composer .submit-button").click()
+    expect(answers(page)).to_contain_text("24 tháng")
+    answered(page)
+    page.set_viewport_size(DESK)
 
 
 def test_nothing_scrolls_sideways_at_any_width(page):

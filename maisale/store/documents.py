@@ -121,18 +121,18 @@ def list_documents(db: Database, scope: Scope, conversation_id: str | None = Non
 def document_names(
     db: Database, scope: Scope, conversation_id: str | None = None, limit: int | None = None, names: Sequence[str] = (), documents: Sequence[str] = ()
 ) -> list[Named]:
-    """What this person may ask by name, the newest first: the conversation's own files, and the readable collections'.
+    """What this person may ask by name, the newest first and the help's last: the conversation's own files, and the readable collections'.
 
     names: of collections; only theirs, and the conversation's. documents: only these, by id.
     """
     sql = f"""SELECT d.id, d.title, d.source, coalesce(c.name, '') AS collection FROM {_DOCUMENTS}
               WHERE {_MAY_READ} AND (d.conversation_id IS NULL OR d.conversation_id = :conversation)"""
-    values: dict[str, Any] = {"tenant": scope.tenant_id, "user": scope.user_id, "conversation": conversation_id or ""}
+    values: dict[str, Any] = {"tenant": scope.tenant_id, "user": scope.user_id, "conversation": conversation_id or "", "help": HELP}
     if names:
         sql, values = f"{sql} AND (d.conversation_id IS NOT NULL OR c.name IN :names)", {**values, "names": list(names)}
     if documents:
         sql, values = f"{sql} AND d.id IN :ids", {**values, "ids": list(documents)}
-    sql = f"{sql} ORDER BY d.received_at DESC, d.source" + (f" LIMIT {limit:d}" if limit else "")
+    sql = f"{sql} ORDER BY CASE WHEN c.name = :help THEN 1 ELSE 0 END, d.received_at DESC, d.source" + (f" LIMIT {limit:d}" if limit else "")
     return [Named(**row) for row in db.rows(sql, **values)]
 
 

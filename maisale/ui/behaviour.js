@@ -119,13 +119,92 @@
     // What was said of the answer stays with it when the thumb turns.
     send("verdicts", "select", { reply, verdict: back ? "" : button.dataset.verdict, comment: back ? "" : entry.querySelector("textarea")?.value || "" });
   };
+  // Documents to ask. The header's form lists them; after an @ in the composer the same ones are offered.
+  const LISTED = 20, OFFERED = 8, BEFORE_CURSOR = /(?:^|[\s(\[{"'“‘«,;:–—])@("[^"\n]*|[^\s@"]*)$/;
+  const filterDocuments = (input) => {
+    const wanted = fold(input.value);
+    let shown = 0;
+    input.closest("fieldset").querySelectorAll("[data-document]").forEach((one) => {
+      const fits = one.dataset.folded.includes(wanted), chosen = one.querySelector("input").checked;
+      one.hidden = !(chosen || (fits && shown < LISTED));
+      shown += fits && !one.hidden;
+    });
+    input.closest("fieldset").querySelector("[data-none]").hidden = shown > 0;
+  };
+  const offer = { box: null, list: null, from: 0, at: 0 };
+  const withdraw = () => {
+    offer.list?.remove();
+    offer.list = null;
+    for (const name of ["aria-controls", "aria-autocomplete", "aria-activedescendant"]) offer.box?.removeAttribute(name);
+  };
+  const named = (wanted) => { // by name: those that begin with it, then those of which a word does
+    const names = new Map();
+    document.querySelectorAll(".choose [data-document]").forEach((one) => {
+      const where = one.querySelector("small").textContent, known = names.get(one.dataset.name);
+      if (known) known.where.add(where);
+      else names.set(one.dataset.name, { name: one.dataset.name, folded: one.dataset.folded, where: new Set([where]) });
+    });
+    const begins = (one) => (one.folded.startsWith(wanted) ? 2 : one.folded.split(/[\s_.-]+/).some((word) => word.startsWith(wanted)) || one.folded.includes(` ${wanted}`) ? 1 : 0);
+    const fits = [...names.values()].filter(begins).sort((one, other) => begins(other) - begins(one)).slice(0, OFFERED);
+    return fits.length === 1 && fold(fits[0].name) === wanted ? [] : fits;
+  };
+  const point = (at) => {
+    const rows = [...offer.list.children];
+    offer.at = (at + rows.length) % rows.length;
+    rows.forEach((one, number) => one.setAttribute("aria-selected", number === offer.at));
+    offer.box.setAttribute("aria-activedescendant", rows[offer.at].id);
+    rows[offer.at].scrollIntoView({ block: "nearest" });
+  };
+  const offerNames = (box) => {
+    withdraw();
+    const found = BEFORE_CURSOR.exec(box.value.slice(0, box.selectionStart));
+    const fits = found ? named(fold(found[1].replace(/^"/, ""))) : [];
+    if (!fits.length) return;
+    offer.box = box;
+    offer.from = box.selectionStart - found[1].length - 1;
+    offer.list = Object.assign(document.createElement("ul"), { id: "named", className: "named" });
+    offer.list.setAttribute("role", "listbox");
+    offer.list.setAttribute("aria-label", find(".choose fieldset").dataset.names);
+    fits.forEach((one, number) => {
+      const item = Object.assign(document.createElement("li"), { id: `named-${number}` });
+      item.setAttribute("role", "option");
+      item.dataset.offered = one.name;
+      for (const [tag, text] of [["span", one.name], ["small", [...one.where].join(", ")]]) item.append(Object.assign(document.createElement(tag), { textContent: text }));
+      offer.list.append(item);
+    });
+    const place = find("#composer").getBoundingClientRect();
+    Object.assign(offer.list.style, { left: `${place.left}px`, bottom: `${innerHeight - place.top + 6}px`, maxWidth: `${place.width}px` });
+    document.body.append(offer.list);
+    box.setAttribute("aria-controls", "named");
+    box.setAttribute("aria-autocomplete", "list");
+    point(0);
+  };
+  const takeName = (name) => {
+    const { box, from } = offer;
+    box.setRangeText(/[\s“”]/.test(name) ? `@"${name}" ` : `@${name} `, from, box.selectionStart, "end");
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+    withdraw();
+    box.focus();
+  };
+  document.addEventListener("keydown", (event) => { // before Gradio's own, for which Enter sends the question
+    if (!offer.list || event.target !== offer.box || event.isComposing) return;
+    const steps = { ArrowDown: 1, ArrowUp: -1 }, done = ["Enter", "Tab"].includes(event.key) && !event.shiftKey;
+    if (steps[event.key]) point(offer.at + steps[event.key]);
+    else if (done) takeName(offer.list.children[offer.at].dataset.offered);
+    else if (event.key === "Escape") withdraw();
+    else return;
+    event.preventDefault(); event.stopImmediatePropagation();
+  }, true);
+  document.addEventListener("pointerdown", (event) => { if (event.target.closest?.("[data-offered]")) event.preventDefault(); }, true); // the cursor stays in the box
+  window.addEventListener("resize", () => { if (offer.list) offerNames(offer.box); }); // a phone turned, or its keyboard came
+  document.addEventListener("focusout", (event) => { if (event.target === offer.box) withdraw(); });
   const row = (element, name, shown) => { // one of: nothing, renaming, deleting
     const item = element.closest("li, .act");
     [...item.children].forEach((one) => { one.hidden = one.matches(".renaming, .deleting") ? one !== name : shown; });
   };
   const acts = (button) => {
     const item = button.closest("[data-id]"), id = item?.dataset.id || "", what = button.dataset.do;
-    const panel = button.closest("#documents") ? "documents" : button.closest("#attached") ? "attached" : "rail";
+    const panel = button.closest("#documents") ? "documents" : button.closest("#attached") ? "attached" : button.closest(".only") ? "header" : "rail";
     if (what === "ask-delete") { const asked = button.parentElement.querySelector(".deleting"); row(button, asked, true); asked.querySelector("[data-do=keep]").focus(); }
     else if (what === "keep") row(button, null, false);
     else if (what === "rename") { const form = item.querySelector(".renaming"); row(button, form, true); form.firstChild.focus(); form.firstChild.select(); }
@@ -152,6 +231,7 @@
     let one;
     if ((one = hit("[data-page]")) && one !== root) go(one.dataset.page);
     else if ((one = hit("[data-do]"))) acts(one);
+    else if ((one = hit("[data-offered]"))) takeName(one.dataset.offered);
     else if ((one = hit("[data-verdict]"))) judge(one);
     else if ((one = hit("[data-comment]"))) {
       const entry = one.closest(".verdict"), opens = one.matches(".comment-link");
@@ -170,6 +250,8 @@
 
   document.addEventListener("input", (event) => {
     const input = event.target.closest?.("[data-find]");
+    if (event.target.matches?.("#composer textarea")) offerNames(event.target);
+    if (event.target.matches?.("[data-find-document]")) filterDocuments(event.target);
     if (input) { open[input.closest("#rail") ? "rail" : "documents"] = input.value; filter(input); }
   });
   document.addEventListener("submit", (event) => {
@@ -184,10 +266,12 @@
       send("verdicts", "select", { reply, verdict: entry.querySelector("[aria-pressed=true]").dataset.verdict, comment: form.querySelector("textarea").value });
     } else if (form.matches(".choose")) {
       event.preventDefault();
-      send("header", "select", { names: [...form.querySelectorAll("input:checked")].map((box) => box.value).join("\n") });
+      const checked = (boxes) => [...form.querySelectorAll(`${boxes} input:checked`)].map((box) => box.value).join("\n");
+      send("header", "select", { names: checked(":scope > label"), documents: checked("fieldset") });
     }
   });
   document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches?.("[data-find-document]")) return event.preventDefault(); // it filters; its form's button chooses
     const typing = event.target.matches?.("input, textarea, select, [contenteditable]");
     if (event.key === "Escape") {
       if (event.target.closest?.(".renaming")) row(event.target, null, false);
@@ -218,6 +302,8 @@
     if (search && (open[panel] || chip)) { search.value = open[panel] || ""; filter(search); }
     if (list) list.scrollTop = open[`${panel}-top`] || 0;
     if (panel === "sources" && open.cite) { cite(open.cite); open.cite = null; }
+    const documents = element.querySelector("[data-find-document]");
+    if (documents) filterDocuments(documents);
     const language = element.querySelector("[lang]")?.lang;
     if (language) root.lang = language;
     if (panel === "account") theme();

@@ -15,6 +15,7 @@ from typing import Any
 
 import gradio as gr
 
+from maisale.chat.ask import checked_question, mentioned
 from maisale.chat.feedback import judge_reply
 from maisale.chat.replies import Replies
 from maisale.errors import BadInput, MaiSaleError, NotFound
@@ -22,6 +23,7 @@ from maisale.library.documents import add_document
 from maisale.records import Message, Reply
 from maisale.store import conversations, documents, feedback
 from maisale.ui import scene
+from maisale.ui.choice import Choice
 from maisale.ui.panels import under_composer
 from maisale.ui.scene import Reader, WorkerWatch
 from maisale.ui.screen import Screen, acted, busy, idle
@@ -97,7 +99,8 @@ class Chat:
                 async for screen in self._attach(who, conversation_id, choice, text, files):
                     yield screen
             if text.strip():
-                ack = await self.running().ask(who.scope, text, conversation_id or None, scene.chosen(choice))
+                within = await asyncio.to_thread(self._within, who, text, conversation_id, choice)
+                ack = await self.running().ask(who.scope, text, conversation_id or None, *within)
                 yield await asyncio.to_thread(self._asked, who, ack.conversation_id, choice)
         except MaiSaleError as problem:
             yield self._kept(who, text, problem)
@@ -177,17 +180,22 @@ class Chat:
         except MaiSaleError as problem:
             return Screen(under=under_composer(who.language, str(problem)))
 
-    async def choose(self, conversation_id: str, request: gr.Request, event: gr.EventData) -> Screen:
-        """Other collections are searched from now on in this tab."""
+    async def choose(self, conversation_id: str, choice: str, request: gr.Request, event: gr.EventData) -> Screen:
+        """Other collections, or single documents, are searched from now on in this tab."""
         who, services = scene.reader(request), self.running().services
-        choice = "\n".join(name for name in acted(event).get("names", "").split("\n") if name)
+        asked = acted(event)
+        if asked.get("do") == "unchoose":
+            choice = str(Choice.read(choice).without(asked.get("id", "")))
+        else:
+            choice = str(Choice(*(tuple(filter(None, asked.get(name, "").split("\n"))) for name in ("names", "documents"))))
         try:
             title = await asyncio.to_thread(self._title, who, conversation_id)
         except MaiSaleError as problem:
             return Screen(under=under_composer(who.language, str(problem)))
-        header = await asyncio.to_thread(scene.header_for, services, who, title, choice)
+        header = await asyncio.to_thread(scene.header_for, services, who, title, choice, conversation_id)
+        only = await asyncio.to_thread(scene.chosen_for, services, who, choice, conversation_id)
         empty = gr.skip() if conversation_id else await asyncio.to_thread(scene.empty_for, services, who, choice, self._suggestions)
-        return Screen(header=header, empty=empty, choice=choice)
+        return Screen(header=header, empty=empty, chosen=only, choice=choice)
 
     async def _opened(self, who: Reader, conversation_id: str, choice: str, request: gr.Request) -> Screen:
         self._take(request)
@@ -203,11 +211,12 @@ class Chat:
         said = self._messages(who, conversation_id) if conversation_id else []
         return Screen(
             rail=scene.rail_for(services, who, conversation_id),
-            header=scene.header_for(services, who, title, choice),
+            header=scene.header_for(services, who, title, choice, conversation_id),
             empty="" if said else scene.empty_for(services, who, choice, self._suggestions),
             chat=turns(said, who.language),
             verdicts=self._verdicts(who, conversation_id, said),
             sources=sources_panel(_last_found(said), who.language),
+            chosen=scene.chosen_for(services, who, choice, conversation_id),
             attached=scene.attached_for(services, who, conversation_id),
             composer=busy(who) if _open_replies(said) else idle(who, fresh=True),
             under=under_composer(who.language, notice),
@@ -219,7 +228,7 @@ class Chat:
         said = self._messages(who, conversation_id)
         return Screen(
             rail=scene.rail_for(services, who, conversation_id),
-            header=scene.header_for(services, who, self._title(who, conversation_id), choice),
+            header=scene.header_for(services, who, self._title(who, conversation_id), choice, conversation_id),
             empty="",
             chat=turns(said, who.language),
             verdicts=self._verdicts(who, conversation_id, said),
@@ -231,9 +240,16 @@ class Chat:
 
     def _titles(self, who: Reader, conversation_id: str, choice: str) -> Screen:
         services = self.running().services
-        return Screen(
-            rail=scene.rail_for(services, who, conversation_id), header=scene.header_for(services, who, self._title(who, conversation_id), choice)
-        )
+        header = scene.header_for(services, who, self._title(who, conversation_id), choice, conversation_id)
+        return Screen(rail=scene.rail_for(services, who, conversation_id), header=header)
+
+    def _within(self, who: Reader, text: str, conversation_id: str, choice: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """(collections, documents) to search. What the question names itself goes before what the tab has chosen. Raises BadInput."""
+        services = self.running().services
+        if "@" in text and mentioned(services, who.scope, checked_question(text), conversation_id or None).documents:
+            return (), ()
+        only = scene.chosen_documents(services, who, choice, conversation_id)
+        return ((), tuple(one.id for one in only)) if only else (Choice.read(choice).collections, ())
 
     def _refused(self, who: Reader, conversation_id: str, choice: str, problem: MaiSaleError) -> Screen:
         rail = scene.rail_for(self.running().services, who, conversation_id)

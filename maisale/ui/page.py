@@ -53,6 +53,7 @@ def _frame() -> dict[str, Any]:
             parts["chat"] = gr.Chatbot(elem_id="chat", elem_classes="for-chat", height="100%", buttons=["copy"], latex_delimiters=[], **BARE)
             parts["verdicts"] = _panel("verdicts", elem_id="verdicts", elem_classes="hidden-field")
             with gr.Column(elem_id="composer-wrap", elem_classes="for-chat", min_width=0):
+                parts["chosen"] = _panel("chosen")
                 parts["attached"] = _panel("attached", elem_id="attached")
                 parts["composer"] = gr.MultimodalTextbox(
                     elem_id="composer",
@@ -98,7 +99,7 @@ def _wire(demo: gr.Blocks, parts: dict[str, Any], chat: Chat, shelf: Shelf) -> N
     parts["composer"].stop(chat.stop, [conversation], None, **QUIET)
     parts["sources"].select(chat.show_sources, [conversation], screen, **QUIET)
     parts["verdicts"].select(chat.judge, [conversation], screen, **QUIET)
-    parts["header"].select(chat.choose, [conversation], screen, **QUIET)
+    parts["header"].select(chat.choose, here, screen, **QUIET)
     parts["documents"].select(shelf.page_acts, None, screen, **QUIET)
     parts["attached"].select(shelf.attached_acts, [conversation], screen, **QUIET)
     parts["upload"].upload(shelf.add, [parts["upload"]], screen, **QUIET)

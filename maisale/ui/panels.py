@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from maisale.records import Collection, Key, ModelStatus, User
+from maisale.chat.mentions import file_name
+from maisale.records import Collection, Key, ModelStatus, Named, User
+from maisale.text import fold
 from maisale.ui.documents import drop_zone, menu_button
-from maisale.ui.markup import bar, dot, esc, icon, when
+from maisale.ui.markup import bar, dot, esc, icon, tool, when
 from maisale.ui.texts import LANGUAGES, say
 
 SMALL_MODEL = "qwen3:4b"  # about 2.5 GB, knows Vietnamese
@@ -28,29 +30,74 @@ class Condition:
     documents: int  # all this person may read
 
 
-def header(title: str, searched: Sequence[str], collections: Sequence[Collection], models: ModelStatus, language: str) -> str:
+def header(
+    title: str,
+    searched: Sequence[str],
+    collections: Sequence[Collection],
+    models: ModelStatus,
+    language: str,
+    documents: Sequence[Named] = (),
+    only: Sequence[Named] = (),
+) -> str:
+    """documents: what can be chosen or named; only: what is chosen, and then searched alone."""
     who = f'{dot("ok")}<span>{esc(models.generation)}</span>' if models.generation else f'{dot("amber")}<span>{say(language, "quotations_only")}</span>'
     new = say(language, "new_chat")
     return (
         f'<header class="pane-head" lang="{language}">{menu_button(language)}<h1>{esc(title or new)}</h1>'
-        f'{_searched(searched, collections, language)}<span class="model">{who}</span>'
+        f'{_searched(searched, collections, documents, only, language)}<span class="model">{who}</span>'
         f'<button type="button" class="plus-button" data-do="new" aria-label="{new}">{icon("plus", 20)}</button></header>'
     )
 
 
-def _searched(searched: Sequence[str], collections: Sequence[Collection], language: str) -> str:
+def _searched(searched: Sequence[str], collections: Sequence[Collection], documents: Sequence[Named], only: Sequence[Named], language: str) -> str:
     """What is searched, and a form that changes it."""
     count = sum(one.documents for one in collections if one.name in searched)
-    words = say(language, "searching_in", names=", ".join(searched)) if count else say(language, "searching_nothing")
-    text = f'{words} · {say(language, "n_documents", n=count)}' if count else words
+    if only:
+        text = say(language, "searching_documents", n=len(only))
+    elif count:
+        text = f'{say(language, "searching_in", names=", ".join(searched))} · {say(language, "n_documents", n=count)}'
+    else:
+        text = say(language, "searching_nothing")
     boxes = "".join(
         f'<label><input type="checkbox" value="{esc(one.name)}"{" checked" if one.name in searched else ""}>'
         f'<span>{esc(one.name)}</span><small>{say(language, "n_documents", n=one.documents)}</small></label>'
         for one in collections
     )
     choose, search = say(language, "choose_collections"), f'<button class="button accent">{say(language, "search_these")}</button>'
-    form = f'<form class="choose" aria-label="{choose}">{boxes}{search}</form>' if boxes else ""
+    form = f'<form class="choose" aria-label="{choose}">{boxes}{_documents(documents, only, language)}{search}</form>' if boxes else ""
     return f'<details class="searched"><summary title="{choose}"><span>{esc(text)}</span>{icon("down")}</summary>{form}</details>'
+
+
+def _documents(documents: Sequence[Named], only: Sequence[Named], language: str) -> str:
+    """Single documents to choose, with a box that filters them; behaviour.js shows the first twenty and offers the same ones after an @."""
+    if not documents:
+        return ""
+    chosen = {one.id for one in only}
+    rows = "".join(
+        f'<label data-document="{esc(one.id)}" data-name="{esc(file_name(one))}" data-folded="{esc(fold(f"{file_name(one)} {one.title}"))}">'
+        f'<input type="checkbox" value="{esc(one.id)}"{" checked" if one.id in chosen else ""}><span>{esc(file_name(one))}</span>'
+        f'<small>{esc(one.collection or say(language, "attached"))}</small></label>'
+        for one in sorted(documents, key=lambda one: one.id not in chosen)
+    )
+    words = say(language, "find_document")
+    find = f'<input type="search" data-find-document placeholder="{words}" aria-label="{words}" autocomplete="off">'
+    return (
+        f'<fieldset data-names="{say(language, "documents_to_name")}"><legend>{say(language, "only_these")}</legend>'
+        f'<p class="hint">{say(language, "only_these_why")}</p>{find}<div class="rows">{rows}</div>'
+        f'<p class="hint" data-none hidden>{say(language, "no_match")}</p></fieldset>'
+    )
+
+
+def chosen(only: Sequence[Named], language: str) -> str:
+    """The chosen documents above the composer, each with a button that takes it out."""
+    if not only:
+        return ""
+    words, out = say(language, "asks_only"), say(language, "remove")
+    rows = "".join(
+        f'<li data-id="{esc(one.id)}">{icon("document", 14)}<span>{esc(file_name(one))}</span>{tool("unchoose", "close", out, file_name(one))}</li>'
+        for one in only
+    )
+    return f'<div class="only" lang="{language}"><span>{words}</span><ul aria-label="{words}">{rows}</ul></div>'
 
 
 def banners(now: Condition, language: str) -> str:

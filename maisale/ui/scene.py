@@ -11,16 +11,18 @@ from maisale.access import keys
 from maisale.access.gate import caller
 from maisale.access.pages import LANGUAGE_COOKIE
 from maisale.errors import IndexUnavailable, NotAllowed, NotFound
-from maisale.records import PUBLIC_TENANT, Caller, Scope
+from maisale.records import PUBLIC_TENANT, Caller, Named, Scope
 from maisale.services import Services
 from maisale.store import accounts, conversations, documents
 from maisale.ui import documents as documents_html
 from maisale.ui import panels, rail
+from maisale.ui.choice import Choice
 from maisale.ui.suggestions import Suggestions
 from maisale.ui.texts import LANGUAGES
 
 MINUTES_COOKIE = "maisale_minutes"  # how far the browser's clock is ahead of UTC; behaviour.js sets it
 WORKER_MAY_MISS_S = 20.0
+LISTED = 50  # documents to choose from or to name with @; each is sent with the page
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +82,31 @@ def rail_for(services: Services, who: Reader, open_id: str) -> str:
     return rail.rail(who.caller.user, listed, open_id, who.language, who.offset_minutes)
 
 
-def header_for(services: Services, who: Reader, title: str, choice: str) -> str:
+def header_for(services: Services, who: Reader, title: str, choice: str, conversation_id: str) -> str:
     collections = documents.list_collections(services.db, who.scope)
-    return panels.header(title, searched(services, who, choice), collections, services.models.status, who.language)
+    only = chosen_documents(services, who, choice, conversation_id)
+    newest = documents.document_names(services.db, who.scope, conversation_id, LISTED)
+    # Those that are chosen stay in the list, however old they are.
+    listed = [*newest, *(one for one in only if one not in newest)]
+    return panels.header(title, searched(services, who, choice), collections, services.models.status, who.language, listed, only)
+
+
+def chosen_for(services: Services, who: Reader, choice: str, conversation_id: str) -> str:
+    return panels.chosen(chosen_documents(services, who, choice, conversation_id), who.language)
+
+
+def chosen_documents(services: Services, who: Reader, choice: str, conversation_id: str) -> list[Named]:
+    """The documents chosen in this tab, as far as they can be asked here: another conversation's files and deleted ones are passed over."""
+    ids = Choice.read(choice).documents
+    return documents.document_names(services.db, who.scope, conversation_id, documents=ids) if ids else []
 
 
 def searched(services: Services, who: Reader, choice: str) -> tuple[str, ...]:
     """The names of the collections that a question would look in now. A chosen one that is gone is passed over."""
     try:
-        return documents.searchable(services.db, who.scope, names=chosen(choice))[1]
+        return documents.searchable(services.db, who.scope, names=Choice.read(choice).collections)[1]
     except NotFound:
         return documents.searchable(services.db, who.scope)[1]
-
-
-def chosen(choice: str) -> tuple[str, ...]:
-    """The collections chosen in this tab, as the page carries them: names, one a line."""
-    return tuple(name for name in choice.split("\n") if name)
 
 
 def banners_for(services: Services, who: Reader, worker: WorkerWatch) -> str:

@@ -16,7 +16,7 @@ class Screen(tuple):
     """What an event changes on the page, by name; what is not named stays as it is. Gradio reads it as one value for each of PARTS."""
 
     PARTS = (
-        *("rail", "header", "banners", "empty", "chat", "verdicts", "sources", "attached", "composer", "under"),
+        *("rail", "header", "banners", "empty", "chat", "verdicts", "sources", "chosen", "attached", "composer", "under"),
         *("conversation", "documents", "account", "choice"),
     )
 

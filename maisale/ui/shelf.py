@@ -83,7 +83,7 @@ class Shelf:
             title, attached = "", ""
         return [
             scene.banners_for(services, who, self._worker),
-            scene.header_for(services, who, title, choice),
+            scene.header_for(services, who, title, choice, conversation_id),
             attached,
             scene.documents_for(services, who) if with_documents else None,
         ]

@@ -46,8 +46,8 @@ def _path(trace: Trace, used: int, language: str) -> str:
     verdict = "enough" if enough else "doubtful" if trace.coverage >= trace.coverage_needed else "not_enough"
     steps = [_step(enough, say(language, "this_conversation"), say(language, verdict, **shares))]
     if not enough:
-        found = len(trace.candidates)
-        steps.append(_step(bool(used), say(language, "knowledge"), say(language, "n_candidates", n=found)))
+        found = [say(language, "n_candidates", n=len(trace.candidates)), _only_in(trace, language)]
+        steps.append(_step(bool(used), say(language, "knowledge"), ", ".join(filter(None, found))))
     gates = {"have": decimal(trace.gate, language), "need": decimal(trace.gate_needed, language)}
     if trace.outcome == "possible":
         steps.append(_step(False, say(language, "possible", **gates)))
@@ -58,6 +58,10 @@ def _path(trace: Trace, used: int, language: str) -> str:
 def _step(well: bool, name: str, rest: str = "") -> str:
     tail = f"<span>: {esc(rest)}</span>" if rest else ""
     return f'<li class="{"full" if well else "hollow"}"><b>{esc(name)}</b>{tail}</li>'
+
+
+def _only_in(trace: Trace, language: str) -> str:
+    return say(language, "only_in", names=", ".join(trace.only_in)) if trace.only_in else ""
 
 
 def _cards(reply: Reply, language: str, chosen: int | None) -> str:
@@ -140,7 +144,7 @@ def _how(trace: Trace, model: str, language: str) -> str:
     """Who answered and how long each step took: figures, folded away."""
     rows = [("answer_by", say(language, "quotations") if (model or trace.model) == "quotations" else model or trace.model)]
     rows += [("vectors_by", trace.answered_by.get("vectors", "")), ("words_by", trace.answered_by.get("words", "")), ("embedder", trace.embedder)]
-    rows += [("searched", ", ".join(trace.searched))]
+    rows += [("searched", ", ".join(filter(None, (*trace.searched, _only_in(trace, language)))))]
     rows += [("times", " · ".join(f"{_step_name(step, language)} {took:.0f}{NBSP}ms" for step, took in trace.milliseconds.items()))]
     rows += [("notes", note) for note in trace.notes]
     listed = "".join(f"<dt>{say(language, key)}</dt><dd>{esc(value)}</dd>" for key, value in rows if value)

@@ -15,6 +15,7 @@ from maisale.library.indexing import Indexing
 from maisale.records import Caller, User
 from maisale.store import accounts, conversations, feedback, jobs
 from maisale.ui.chat import Chat
+from maisale.ui.choice import Choice
 from maisale.ui.scene import WorkerWatch
 from maisale.ui.screen import Screen, acted
 from maisale.ui.shelf import Shelf
@@ -127,6 +128,75 @@ async def answered(chat, user, text="How long is the warranty?"):
 
 def reply_of(services, user, conversation_id):
     return conversations.messages(services.db, user.scope, conversation_id)[-1].reply
+
+
+@pytest.fixture
+def papers(services, linh, tmp_path):
+    """Two searchable documents of Linh's team that answer the same question."""
+    added = []
+    for name, months in (("old.md", 12), ("new.md", 24)):
+        path = Path(tmp_path / name)
+        path.write_text(f"# Warranty of {name}\n\nThe RO-9 water purifier is under warranty for {months} months.\n", "utf-8")
+        added.append(add_document(services, linh.scope, path, name))
+    indexing = Indexing(services, Embedders(services))
+    for job_id in jobs.due(services.db, 10):
+        indexing.do(jobs.claim(services.db, job_id))
+    return added
+
+
+def sources_of(services, user, conversation_id):
+    return {one.title for one in reply_of(services, user, conversation_id).citations}
+
+
+RO9 = "How long is the RO-9 water purifier under warranty?"
+
+
+def test_chosen_documents_alone_are_asked_until_they_are_taken_out(services, linh, papers):
+    async def story(chat, *_):
+        chosen = await chat.choose("", "", request(linh), event(names="Knowledge", documents=papers[0].id))
+        asked = await last(chat.ask({"text": RO9}, "", part(chosen, "choice"), request(linh)))
+        await last(chat.follow(part(asked, "conversation"), request(linh)))
+        out = await chat.choose(part(asked, "conversation"), part(chosen, "choice"), request(linh), event(do="unchoose", id=papers[0].id))
+        return chosen, asked, out
+
+    chosen, asked, out = on_page(services, story)
+    assert "Searching in 1 document<" in part(chosen, "header") and "old.md" in part(chosen, "chosen")
+    assert sources_of(services, linh, part(asked, "conversation")) == {"Warranty of old.md"}
+    assert part(out, "chosen") == "" and "Searching Knowledge" in part(out, "header")
+
+
+def test_a_document_named_in_the_question_goes_before_the_chosen_one(services, linh, papers):
+    async def story(chat, *_):
+        choice = str(Choice(documents=(papers[0].id,)))
+        asked = await last(chat.ask({"text": f"{RO9} @NEW"}, "", choice, request(linh)))
+        return await last(chat.follow(part(asked, "conversation"), request(linh))), part(asked, "conversation")
+
+    followed, place = on_page(services, story)
+    assert sources_of(services, linh, place) == {"Warranty of new.md"} and "only in: new.md" in part(followed, "sources")
+
+
+def test_a_name_that_nothing_bears_goes_back_into_the_box_with_the_closest(services, linh, papers):
+    screen = on_page(services, lambda chat, *_: last(chat.ask({"text": "What says @nwe.md?"}, "", "", request(linh))))
+    assert "No document is named &#x27;nwe.md&#x27;. The closest: new.md." in part(screen, "under")
+    assert part(screen, "composer").value["text"] == "What says @nwe.md?" and conversations.list_conversations(services.db, linh.scope) == []
+
+
+def test_another_team_s_document_can_be_neither_chosen_nor_named(services, linh, hoa, papers):
+    async def story(chat, *_):
+        chosen = await chat.choose("", "", request(hoa), event(documents=papers[0].id))
+        return chosen, await last(chat.ask({"text": "@old.md"}, "", "", request(hoa)))
+
+    chosen, asked = on_page(services, story)
+    assert part(chosen, "chosen") == "" and "old.md" not in part(chosen, "header") and "No document is named" in part(asked, "under")
+
+
+@pytest.mark.parametrize("choice", ["Policies\nOther", "{", "[1]", "[[1], []]", '["a", "b"]', "null", "[" * 20_000, "[[], [], []]"])
+def test_a_choice_that_the_page_did_not_write_chooses_nothing(choice):
+    assert Choice.read(choice) == Choice()
+
+
+def test_a_choice_comes_back_as_it_was_written():
+    assert Choice.read(str(Choice(("Bảng giá\n", '"'), ("1", "2")))) == Choice(("Bảng giá\n", '"'), ("1", "2"))
 
 
 def test_a_verdict_shows_as_chosen_survives_a_reload_and_is_taken_back(services, linh):

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from maisale.records import Collection, Conversation, Document, Key, ModelStatus, User
+from maisale.records import Collection, Conversation, Document, Key, ModelStatus, Named, User
 from maisale.ui.documents import LISTED, attached, documents_page, state
-from maisale.ui.panels import Condition, account_page, banners, empty_page, header
+from maisale.ui.panels import Condition, account_page, banners, chosen, empty_page, header
 from maisale.ui.rail import day_name, rail
 from maisale.ui.sign_in import link_page, sign_in_page
 
@@ -56,6 +56,13 @@ def test_the_header_names_what_is_searched_and_who_answers():
     assert "Searching Policies · 3 documents" in shown and "gpt-oss" in shown and 'value="Policies" checked' in shown and 'value="Old">' in shown
 
 
+def test_single_documents_can_be_chosen_and_the_chosen_ones_stand_first():
+    listed = [Named("1", "a.md", "x/a.md", "Policies"), Named("2", "Note", "note.md", "")]
+    shown = header("RO-9", ("Policies",), [Collection("1", "t", "u", "Policies", "tenant", 3)], WELL, "vi", listed, listed[1:])
+    assert "Đang tìm trong 1 tài liệu<" in shown and shown.index('value="2" checked') < shown.index('value="1">')
+    assert "note.md" in chosen(listed[1:], "vi") and 'aria-label="Gỡ: note.md"' in chosen(listed[1:], "vi") and chosen([], "vi") == ""
+
+
 def test_the_empty_page_says_where_the_data_goes():
     assert "on your own server. Nothing leaves it." in empty_page([("Why?", "Help")], WELL, "en", 50, True)
 
@@ -68,6 +75,8 @@ def test_who_may_not_write_sees_no_drop_zone():
     "shown",
     [
         header(HOSTILE, (HOSTILE,), [Collection("1", "t", "u", HOSTILE, "tenant", 3)], replace(WELL, generation=HOSTILE), "en"),
+        header("", (), [Collection("1", "t", "u", "A", "tenant", 3)], WELL, "en", [Named(HOSTILE, HOSTILE, HOSTILE, HOSTILE)]),
+        chosen([Named(HOSTILE, HOSTILE, HOSTILE, "")], "en"),
         empty_page([(HOSTILE, HOSTILE)], replace(WELL, generation=HOSTILE), "en", 50, True),
         rail(USER, [Conversation("c", HOSTILE, 0, 0)], "c", "en"),
         page(replace(PAPER, title=HOSTILE, collection=HOSTILE, stage="failed", cause=HOSTILE), notice=HOSTILE),

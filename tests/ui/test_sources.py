@@ -57,6 +57,11 @@ def test_who_answered_and_how_long_it_took_is_there(text):
     assert text in sources_panel(REPLY, "en")
 
 
+def test_chosen_documents_are_named():
+    panel = sources_panel(replace(REPLY, trace=replace(TRACE, path="knowledge", only_in=("price-list.xlsx",))), "en")
+    assert panel.count("only in: price-list.xlsx") == 2  # in the path, and in how it was found
+
+
 def test_an_abstention_says_what_was_missing():
     panel = sources_panel(replace(REPLY, citations=(), trace=replace(TRACE, outcome="abstain", gate=0.04, gate_needed=0.21)), "vi")
     assert "cao nhất 0,04, cần 0,21" in panel
