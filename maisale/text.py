@@ -44,6 +44,16 @@ _SHARED = frozenset(
         "the them then thin thing to u up us van"
     ).split()
 )
+# What makes a message a question or a request in which nothing is said. Folded; Vietnamese asks with a word anywhere in the sentence, English at its beginning.
+_ASKS_EN = re.compile(
+    r"(?:(?:and|but|so|ok|okay|sorry|then|also|please|hi|hello|hey),? )*(?:what|how|when|where|who|whom|whose|which|why|is|are|was|were|do|does|did|can|could|"
+    r"will|would|should|shall|may|has|have|had|am|any|tell|show|list|give|explain|find|describe|summari[sz]e|compare|translate)\b"
+)
+_ASKS_VI = re.compile(
+    r"\b(?:bao (?:nhieu|lau|gio|xa)|may (?:gio|thang|ngay|nam|lan|nguoi|cai|tieng|tuan)|the nao|(?:thi|tai|vi|lam|ra) sao|o dau|(?:la|cai|nhung|lam|co) gi|"
+    r"ai|nao|cho (?:toi|em|minh|hoi)|liet ke|giai thich|tim|so sanh|tom tat)\b|\b(?:khong|ko|k|chua|gi|sao|nhi|ha|vay)$"
+)
+FRAGMENT = 3  # content words up to which a message without a full stop asks ("and filters")
 _ONSET = "b|ch|c|d|gh|gi|g|h|kh|k|l|m|ngh|ng|nh|n|ph|p|qu|r|s|th|tr|t|v|x"
 _RHYME = (
     "a|ac|ach|ai|am|an|ang|anh|ao|ap|at|au|ay|e|ec|ech|em|en|eng|enh|eo|ep|et|eu|i|ia|ich|iec|iem|ien|ieng|iep|iet|ieu|im|in|inh|ip|it|iu|o|oa|"
@@ -95,6 +105,18 @@ def main_language(texts: Iterable[str]) -> str:
     if not marked:
         return language(" ".join(sample[:200]))  # perhaps Vietnamese without its marks
     return "vi" if marked >= VIETNAMESE_SHARE * len(sample) else "en"
+
+
+def asks(text: str) -> bool:
+    """Whether a message asks or requests and says nothing that could answer, question mark or not."""
+    plain = " ".join(fold(text).split()).strip("\"'¿ ")
+    if plain.endswith("?"):
+        return True
+    language_of = language(text)
+    end = plain.rstrip(".!, ")
+    if _ASKS_VI.search(end) if language_of == "vi" else _ASKS_EN.match(plain):
+        return True
+    return not plain.endswith((".", "!")) and len(content_words(text, language_of)) <= FRAGMENT
 
 
 def stop_words(language_of: str) -> frozenset[str]:

@@ -3,7 +3,7 @@
 import pytest
 
 from maisale.stemming import stem
-from maisale.text import content_words, estimate_tokens, fold, is_vietnamese, language, main_language, sentences, word_pairs, words
+from maisale.text import asks, content_words, estimate_tokens, fold, is_vietnamese, language, main_language, sentences, word_pairs, words
 
 
 def test_folding_forgets_marks_and_case():
@@ -121,3 +121,24 @@ def test_irregular_forms_share_a_stem(one, other):
 @pytest.mark.parametrize(("one", "other"), [("founded", "found"), ("lives", "life"), ("leaves", "leaf")])
 def test_forms_of_two_words_are_left_to_the_rules(one, other):
     assert stem(one) != stem(other)
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("may ro-9 gia bao nhieu", True),
+        ("neu bi om thi sao", True),
+        ("shop mo cua khong", True),
+        ("con bc-50", True),
+        ("ok and can I pay in instalments", True),
+        ("tell me about the warranty", True),
+        ("and filters", True),
+        ("The shop in Da Nang opens at eight on Sundays.", False),
+        ("Our budget for this project is 40 million dong", False),
+        ("Mã đơn hàng của tôi là DH-2231.", False),
+        ("Khach o Da Nang muon giao hang vao thu bay tuan nay", False),
+        ("The code is 4711.", False),
+    ],
+)
+def test_a_question_is_told_from_a_statement_without_its_mark(text, question):
+    assert asks(text) is question

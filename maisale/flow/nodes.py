@@ -23,7 +23,7 @@ from maisale.flow.retriever import CandidateRetriever, candidates
 from maisale.flow.state import AgentState, Decision, Sources
 from maisale.records import Candidate, Chunk, Citation, SearchFilter, Trace
 from maisale.store.documents import unread
-from maisale.text import content_words, fold
+from maisale.text import asks, content_words, fold
 
 CLOSEST_TITLES = 3
 TRACED = 40  # candidates kept with the reply
@@ -63,7 +63,7 @@ def recall(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
             found += finder.candidates()
             answered_by["vectors"] = finder.vectors_by
     found += _cited_before(sources, where, question, state["earlier"], vector)
-    passages = _once(one for one in found if _says_something(one.chunk, state["asked"], said))
+    passages = _once(one for one in found if _says_something(one.chunk, state["asked"]))
     coverage = ranking.enough(question, [one.chunk for one in passages], reader)
     return {
         "question": question,
@@ -110,6 +110,9 @@ def rank(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
 def judge(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     """Decides from the scores whether the passages answer, may be related, or do not."""
     outcome, score = ranking.judge(state["candidates"], state["question"].language, _vectors_of(state))
+    lacking = state["reader"].lacks([one.chunk for one in _used(state)]) if outcome == "answer" else []
+    if lacking:
+        return {"outcome": "possible", "gate": score, "notes": (f"No passage names {', '.join(lacking)}.",)}
     return {"outcome": outcome, "gate": score}
 
 
@@ -165,12 +168,12 @@ def _once(found: Iterable[Candidate]) -> list[Candidate]:
     return list(kept.values())
 
 
-def _says_something(chunk: Chunk, asked: str, said: Sequence[str]) -> bool:
+def _says_something(chunk: Chunk, asked: str) -> bool:
     """False for messages that hold no answer: questions, and replies whose sources are candidates themselves."""
     if not chunk.message_id:
         return True
     text = chunk.text.strip()
-    return not (fold(text) == fold(asked) or text.endswith("?") or _CITED.search(text) or prompts.is_own_frame(text))
+    return not (asks(text) or fold(text) == fold(asked) or _CITED.search(text) or prompts.is_own_frame(text))
 
 
 def _vectors_of(state: AgentState) -> str:

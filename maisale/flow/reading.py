@@ -17,6 +17,7 @@ RANK = 0.1  # off for each passage in front, beside what its score is behind
 HIGHLIGHTS = 6  # a passage
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"\d")
+_CODE = re.compile(r"(?<!\w)[^\W_]*(?:[-./]?\d+)+(?:[-./]?[^\W_]+)*(?!\w)")
 _NAME = re.compile(r"(?<![.!?…:\"“]\s)(?<!^)\b[A-ZĐÀ-Ỹ][\w-]*")
 _ASKS = {
     "en": (
@@ -97,6 +98,12 @@ class Reader:
         names = _NAME.findall(asked) if asked != asked.upper() else []
         found = words(" ".join([*names, *(word for word in re.findall(r"\w+", asked) if _NUMBER.search(word))]))
         return frozenset(found) - stop_words(self.language)
+
+    def lacks(self, chunks: Iterable[Chunk]) -> list[str]:
+        """The numbers and codes of the question ("2019", "RO-15") that none of the passages names: they cannot answer it."""
+        held = [f" {' '.join(words(indexed_text(chunk.title, chunk.heading, chunk.text)))} " for chunk in chunks]
+        codes = dict.fromkeys(_CODE.findall(self._question.text))
+        return [code for code in codes if not any(f" {' '.join(words(code))} " in text for text in held)]
 
     def words_of(self, chunk: Chunk) -> frozenset[str]:
         return frozenset(words(indexed_text(chunk.title, chunk.heading, chunk.text)))

@@ -55,9 +55,20 @@ def test_an_empty_library_abstains_without_titles(empty):
 
 
 def test_half_an_answer_is_called_possibly_related(library):
-    found = library.ask("Does the RO-9 warranty cover lightning?")
+    found = library.ask("Does the shop sell filters to hotels in summer?")
     assert found.outcome == "possible"
     assert found.text.startswith("Possibly related;")
+
+
+def test_a_code_that_no_passage_names_is_never_called_answered(library):
+    found = library.ask("How long is the RO-15 water purifier under warranty?")
+    assert found.outcome == "possible" and "No passage names RO-15." in found.trace.notes
+
+
+def test_an_earlier_question_is_no_source(library):
+    library.say("m1", "may loc nuoc ro-9 bao hanh bao lau")
+    found = library.ask("con gia may loc nuoc ro-9 thi sao", history=[HumanMessage("may loc nuoc ro-9 bao hanh bao lau")])
+    assert [one.message_id for one in found.citations] == [None] * len(found.citations)
 
 
 def test_a_model_gets_rules_passages_and_the_question(library):
