@@ -54,6 +54,11 @@ _ASKS_VI = re.compile(
     r"ai|nao|cho (?:toi|em|minh|hoi)|liet ke|giai thich|tim|so sanh|tom tat)\b|\b(?:khong|ko|k|chua|gi|sao|nhi|ha|vay)$"
 )
 FRAGMENT = 3  # content words up to which a message without a full stop asks ("and filters")
+# As people type Vietnamese in a chat; only what stands for nothing else.
+_SHORT_VI = {
+    "bn": "bao nhieu", "cty": "cong ty", "dc": "duoc", "hdsd": "huong dan su dung", "j": "gi", "k": "khong", "kg": "khong", "kh": "khach hang", "ko": "khong",
+    "mk": "mat khau", "ntn": "nhu the nao", "nv": "nhan vien", "sdt": "so dien thoai", "sp": "san pham", "tk": "tai khoan", "trc": "truoc", "vs": "voi",
+}  # fmt: skip
 _ONSET = "b|ch|c|d|gh|gi|g|h|kh|k|l|m|ngh|ng|nh|n|ph|p|qu|r|s|th|tr|t|v|x"
 _RHYME = (
     "a|ac|ach|ai|am|an|ang|anh|ao|ap|at|au|ay|e|ec|ech|em|en|eng|enh|eo|ep|et|eu|i|ia|ich|iec|iem|ien|ieng|iep|iet|ieu|im|in|inh|ip|it|iu|o|oa|"
@@ -137,6 +142,8 @@ def word_pairs(text: str, language_of: str = "") -> list[tuple[str, str]]:
 def _weighed(text: str, language_of: str) -> list[tuple[str, bool]]:
     """Each folded word, and whether it is about something: "how long" asks, "long" alone does not."""
     found = words(text)
+    if language_of == "vi":
+        found = [word for written in found for word in _SHORT_VI.get(written, written).split()]
     stop = stop_words(language_of)
     asking = {at for at, pair in enumerate(zip(found, found[1:], strict=False)) if pair in _ASKING}
     return [(word, word not in stop and at not in asking and at - 1 not in asking) for at, word in enumerate(found)]

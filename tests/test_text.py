@@ -142,3 +142,8 @@ def test_forms_of_two_words_are_left_to_the_rules(one, other):
 )
 def test_a_question_is_told_from_a_statement_without_its_mark(text, question):
     assert asks(text) is question
+
+
+def test_what_people_shorten_in_a_chat_is_written_out():
+    assert content_words("sđt của nv kho là bn", "vi") == ["so", "dien", "thoai", "nhan", "vien", "kho"]
+    assert content_words("how much is a k of memory", "en") == content_words("how much is a K of memory", "en")
