@@ -183,6 +183,7 @@ def _token_cost(token: str) -> float:
 
 _LINE_OF_ITS_OWN = re.compile(r"\s*(?:#{1,6}\s|[-*+•]\s|\d{1,3}[.)]\s|\||```|~~~|>)")
 _LINE_MARK = re.compile(r"^\s*(?:#{1,6}\s+|[-*+•]\s+|\d{1,3}[.)]\s+|>\s*)+")
+_TABLE_RULE = re.compile(r"\|[\s|:-]*-[\s|:-]*")
 _RULE = re.compile(r"[\s|:=*_~`+-]*")
 _SENTENCE_END = re.compile(r"(?<=[.!?…。！？])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[^\W_a-z])")
 _ABBREVIATION = re.compile(
@@ -196,6 +197,13 @@ def sentences(text: str) -> list[str]:
     for block in _blocks(text):
         found.extend(_split_block(block))
     return found
+
+
+def table_heads(text: str) -> set[str]:
+    """Those of the sentences that are the first rows of Markdown tables: names of columns."""
+    lines = text.splitlines()
+    heads = (line for line, below in zip(lines, lines[1:], strict=False) if line.lstrip().startswith("|") and _TABLE_RULE.fullmatch(below.strip()))
+    return {sentence for head in heads for sentence in _split_block(head.strip())}
 
 
 def _blocks(text: str) -> list[str]:

@@ -17,12 +17,15 @@ LONGEST_HELD = 2000  # characters: what is not complete by then is ordinary text
 SUPPORTED = 0.5  # share of a sentence's words that its passages must hold
 FEW_WORDS = 3  # below it, only numbers are compared
 
-_NUMBERS = re.compile(r"\[\s*\^?(\d{1,4}(?:\s*[,;–-]\s*\d{1,4})*)\s*\]")
-_MAYBE_NUMBERS = re.compile(r"\[\s*\^?[\d\s,;–-]*$")
-_FOREIGN = re.compile(r"【\s*(\d{1,4})[^】\n]*】")  # gpt-oss: 【1†L3-L5】
+# [0-9]: \\d takes the digits of every script.
+_NUMBERS = re.compile(r"\[\s*\^?([0-9]{1,4}(?:\s*[,;–-]\s*[0-9]{1,4})*)\s*\]")
+_MAYBE_NUMBERS = re.compile(r"\[\s*\^?[0-9\s,;–-]*$")
+_FOREIGN = re.compile(r"【\s*([0-9]{1,4})[^】\n]*】")  # gpt-oss: 【1†L3-L5】
 _MAYBE_FOREIGN = re.compile(r"【[^】\n]*$")
-_IMAGE = re.compile(r"!\[([^\]\n]*)\]\([^)\n]*\)")
-_MAYBE_IMAGE = re.compile(r"!(?:\[(?:[^\]\n]*|[^\]\n]*\](?:\([^)\n]*)?))?$")
+_INSIDE = r"(?:[^\[\]]|\[[^\[\]]*\])*"  # of brackets, one pair deep
+_WITHIN = r"(?:[^()]|\([^()]*\))*"
+_IMAGE = re.compile(rf"!\[({_INSIDE})\](?:\({_WITHIN}\)|\[(?![0-9\s,;–-]*\])[^\[\]]*\]|(?=[^(\[]))")
+_MAYBE_IMAGE = re.compile(rf"!(?:\[{_INSIDE}(?:\[[^\[\]]*|\](?:\({_WITHIN}(?:\([^()]*)?|\[[^\[\]]*)?)?)?$")
 _TAG = re.compile(r"<(?:/?[A-Za-z][^<>]*|!--.*?--|\|[^|<>\n]*\|)>", re.DOTALL)
 _MAYBE_TAG = re.compile(r"<(?:/?(?:[A-Za-z][^<>]*)?|!(?:-(?:-.*)?)?|\|[^|<>\n]*\|?)$", re.DOTALL)
 _AUTOLINK = re.compile(r"<(?:https?://|mailto:)[^<>\s]*>")

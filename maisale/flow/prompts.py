@@ -75,7 +75,7 @@ def recent_turns(history: Sequence[BaseMessage], context_tokens: int) -> list[Ba
 def prompt(asked: str, language: str, history: Sequence[BaseMessage], used: Sequence[Candidate], context_tokens: int, possible: bool) -> list[BaseMessage]:
     """The messages for the model: rules, earlier turns, and the passages with the question."""
     rules = RULES.format(language=ANSWER_LANGUAGE[language]) + (POSSIBLE_RULE if possible else "")
-    past = [type(message)(_without_numbers(message)) for message in recent_turns(history, context_tokens)]
+    past = [type(message)(_as_data(_without_numbers(message))) for message in recent_turns(history, context_tokens)]
     passages = "\n".join(_passage(one) for one in used)
     return [SystemMessage(rules), *past, HumanMessage(f"<passages>\n{passages}\n</passages>\n\nQuestion: {asked}")]
 

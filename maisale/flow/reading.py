@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from maisale.frequency import telling
 from maisale.records import Chunk
 from maisale.stemming import stem, variants
-from maisale.text import content_words, fold, indexed_text, sentences, stop_words, word_pairs, words
+from maisale.text import content_words, fold, indexed_text, sentences, stop_words, table_heads, word_pairs, words
 
 PAIRS = 0.5  # of a sentence's pair coverage beside its word coverage; small words count in a pair: best sentence right .786 -> .800 (XQuAD en)
 ANSWER_TYPE = 0.2  # for a sentence that holds what is asked for: a number, a date, a name
@@ -110,10 +110,14 @@ class Reader:
 
     def quotes(self, number: int, chunk: Chunk, rank: int = 0, behind: float = 0.0) -> list[Quote]:
         """The sentences of a passage, scored. rank: 0 for the best passage. behind: how far its score is from the best one's."""
-        made = []
+        made, heads = [], table_heads(chunk.text)
+        above = self._forms(f"{chunk.title} {chunk.heading}")
         for position, sentence in enumerate(sentences(chunk.text)):
+            if sentence in heads:
+                continue  # the names of columns answer nothing
             forms = self._forms(sentence)
-            score = _share(self._rare, forms) + PAIRS * _share(self._pairs, zip(forms, forms[1:], strict=False))
+            # What the title says holds for every sentence below it: "Capacity: 12 litres" need not repeat the product.
+            score = _share(self._rare, [*forms, *above]) + PAIRS * _share(self._pairs, zip(forms, forms[1:], strict=False))
             score += ANSWER_TYPE if self._holds_wanted(sentence) else 0.0
             made.append(Quote(number, sentence, position, score - RANK * rank - behind))
         return made

@@ -125,7 +125,9 @@ def document_names(
 
     names: of collections; only theirs, and the conversation's. documents: only these, by id.
     """
-    sql = f"""SELECT d.id, d.title, d.source, coalesce(c.name, '') AS collection FROM {_DOCUMENTS}
+    # A document's passages bear the title that people see; its own row the file's name.
+    title = "coalesce((SELECT p.title FROM chunks AS p WHERE p.document_id = d.id LIMIT 1), d.title)"
+    sql = f"""SELECT d.id, {title} AS title, d.source, coalesce(c.name, '') AS collection FROM {_DOCUMENTS}
               WHERE {_MAY_READ} AND (d.conversation_id IS NULL OR d.conversation_id = :conversation)"""
     values: dict[str, Any] = {"tenant": scope.tenant_id, "user": scope.user_id, "conversation": conversation_id or "", "help": HELP}
     if names:

@@ -21,6 +21,11 @@ CASES = [
     ("<img src=x onerror=y", "‹img src=x onerror=y"),
     ("wow! [3]", "wow! [3]"),
     ("![a][1] year [2024]", "[a][1] year"),
+    ("before ![a\nb](http://evil/nl) after", "before a\nb after"),
+    ("![y][ref] and ![[x]](http://evil/) and ![z](http://evil/(paren)x) end", "y and [x] and z end"),
+    ("![x](\nhttp://evil/y) end", "x end"),
+    ("![alone] stays text", "alone stays text"),
+    ("An Arabic digit [٣] is no citation", "An Arabic digit [٣] is no citation"),
     ("", ""),
 ]
 

@@ -1,6 +1,7 @@
 """Which documents a question names, by a table of what people type."""
 
 import pytest
+from desk import Desk
 
 from maisale.chat.mentions import read
 from maisale.errors import BadInput
@@ -92,3 +93,12 @@ def test_of_many_candidates_five_are_named():
     many = [Named(str(n), f"report-{n}.md", f"report-{n}.md", "") for n in range(1, 8)]
     with pytest.raises(BadInput, match=r"report-1.md, report-2.md, report-3.md, report-4.md, report-5.md or 2 more: type more"):
         read("@report what", many)
+
+
+def test_a_document_bears_the_title_that_people_see(services, tmp_path):
+    services.vectors = None  # exact search: no worker runs here
+    desk = Desk(services, tmp_path)
+    wanted = desk.add("w-2026.md", "# Warranty terms\n\nThe kettle is under warranty for 24 months.")
+    desk.add("other.md", "# Other\n\nThe kettle is under warranty for 36 months, another paper says.")
+    ack = desk.ask('How long is the warranty of the kettle? @"Warranty terms"')
+    assert desk.sources(ack) == [wanted]
