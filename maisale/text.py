@@ -193,10 +193,12 @@ _ABBREVIATION = re.compile(
 
 def sentences(text: str) -> list[str]:
     """The sentences of `text` in order, verbatim but for their line breaks and list marks; a list item or table row stands alone."""
-    found: list[str] = []
-    for block in _blocks(text):
-        found.extend(_split_block(block))
-    return found
+    return list(_sentences(text))
+
+
+@lru_cache(maxsize=2000)  # a passage is read again for its quotes and highlights, and for the next question
+def _sentences(text: str) -> tuple[str, ...]:
+    return tuple(sentence for block in _blocks(text) for sentence in _split_block(block))
 
 
 def table_heads(text: str) -> set[str]:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -210,10 +211,15 @@ class _Question:
     def score(self, key: str, body: str) -> WordHit:
         found = body.split()
         longer = K1 * (1 - B + B * len(found) / self._mean_length)
-        tally = _tally(found, self._words)
+        times_of = Counter(found)
+        tally = {word: times_of[word] for word in self._words if word in times_of}
         running = f" {body} "
-        pairs = {(one, two): times for one, two in self._pairs if (times := running.count(f" {one} {two} "))}
-        stems = _tally([stem(word) for word in found if word[:2] in self._starts], self._stems) if self._stems else {}
+        near = ((one, two) for one, two in self._pairs if one in times_of and two in times_of)
+        pairs = {(one, two): times for one, two in near if (times := running.count(f" {one} {two} "))}
+        stems: Counter[str] = Counter()
+        for word, times in times_of.items() if self._stems else ():
+            if word[:2] in self._starts and (root := stem(word)) in self._stems:
+                stems[root] += times
 
         def saturated(times: int) -> float:
             return times * (K1 + 1) / (times + longer)
@@ -224,10 +230,6 @@ class _Question:
             by_words += part.weight * PAIR_WEIGHT * sum(part.pair_idf[pair] * saturated(pairs[pair]) for pair in part.pairs if pair in pairs)
             by_stems += part.weight * sum(part.stem_idf[one] * saturated(stems[one]) for one in part.stems if one in stems)
         return WordHit(key, _over(by_words, self._most_words), _over(by_stems, self._most_stems))
-
-
-def _tally(found: list[str], wanted: set[str]) -> dict[str, int]:
-    return {one: found.count(one) for one in wanted.intersection(found)}
 
 
 def _over(score: float, most: float) -> float:
