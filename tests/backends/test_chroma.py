@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maisale.backends.chroma import MARK, ChromaIndex
+from maisale.backends.chroma import HNSW, MARK, ChromaIndex
 from maisale.errors import IndexUnavailable, Misconfigured, ModelFailed
 from maisale.records import SearchFilter, VectorRow
 
@@ -47,6 +47,31 @@ def test_the_filter_holds(index):
     assert {hit.key for hit in in_b} == {f"d{n}#chunk_0" for n in range(100, 120)}
     of_d3 = index.nearest("hash", "documents", SearchFilter(("t",), ("a", "b"), ("d3",)), vector, 50)
     assert [hit.key for hit in of_d3] == ["d3#chunk_0"]
+
+
+def test_the_filter_holds_where_the_nearest_of_the_index_are_outside_of_it(index):
+    made = rows(300)
+    index.upsert("t", "hash", "documents", made)
+    index.upsert("t", "hash", "documents", rows(10, "b", first=900))
+    for limit in (4, 50):
+        found = index.nearest("hash", "documents", SearchFilter(("t",), ("b",)), made[0].vector, limit)
+        assert len(found) == min(limit, 10) and all(hit.key.startswith("d90") for hit in found)
+        assert found == sorted(found, key=lambda hit: -hit.score)
+    of_two = index.nearest("hash", "documents", SearchFilter(("t",), ("a", "b"), ("d299", "d900")), made[0].vector, 4)
+    assert {hit.key for hit in of_two} == {"d299#chunk_0", "d900#chunk_0"}
+
+
+def test_an_index_that_was_made_with_another_search_ef_gets_todays(tmp_path):
+    made = rows(400, dimensions=64)
+    first = ChromaIndex(tmp_path / "chroma", search_ef=1)
+    first.open()
+    first.upsert("t", "hash", "documents", made)
+    first.release()
+    second = ChromaIndex(tmp_path / "chroma")
+    second.open()
+    assert second.lost("t", "hash", "documents", made) == []
+    assert second._index("t", "hash", "documents").configuration["hnsw"]["ef_search"] == HNSW["ef_search"]
+    second.release()
 
 
 @pytest.mark.parametrize(("tenant", "embedder", "kind"), [("u", "hash", "documents"), ("t", "other", "documents"), ("t", "hash", "messages")])
