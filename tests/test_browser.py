@@ -259,11 +259,11 @@ def test_a_document_is_named_by_the_keyboard_and_alone_is_asked(page):
     box.press_sequentially("When does the last ferry leave? @")
     expect(offered).to_have_count(8)
     pictures(page, "at-sign")
-    box.press_sequentially("BAO")
+    box.press_sequentially("BAO_")
     expect(offered).to_have_count(1)
     box.press("Escape")
     expect(offered).to_have_count(0)
-    for _ in "BAO":
+    for _ in "BAO_":
         box.press("Backspace")
     expect(offered).to_have_count(8)
     names = offered.locator("span").all_inner_texts()
@@ -288,7 +288,7 @@ def answered_from(page, title):
 def test_documents_are_chosen_in_the_header_and_taken_out_above_the_composer(page):
     page.get_by_text("Searching Team · 3 documents").click()
     form = page.get_by_role("form", name="Choose what is searched")
-    form.get_by_label("Find a document").fill("BẢO")
+    form.get_by_label("Find a document").fill("BẢO_")
     expect(form.locator("[data-document]:visible")).to_have_count(1)
     form.get_by_label("Find a document").fill("")
     form.get_by_label("ferry.md").check()
@@ -303,6 +303,23 @@ def test_documents_are_chosen_in_the_header_and_taken_out_above_the_composer(pag
     page.get_by_role("button", name="Remove: ferry.md").click()
     expect(page.locator(".only")).to_have_count(0)
     expect(page.locator(".searched summary").first).to_have_text("Searching Team · 3 documents")
+
+
+def test_an_answer_tells_why_a_document_is_none_of_its_sources(page):
+    ask(page, FERRY_QUESTION)
+    answered(page)
+    expect(page.locator(".sources .card.cited")).to_have_count(1)  # the panel's last state
+    page.get_by_text("Why not my document?").click()
+    page.get_by_label("Choose a document").fill("ferry.md")
+    page.get_by_role("button", name="Explain").click()
+    expect(page.locator(".sources .fold [role=status]")).to_contain_text("ferry.md is used: its best passage stands at rank 1")
+    page.get_by_label("Choose a document").fill("bao_hanh.md")
+    page.get_by_label("Choose a document").press("Enter")
+    expect(page.locator(".sources .fold [role=status]")).to_contain_text("bao_hanh.md")
+    pictures(page, "why-not")
+    page.get_by_label("Choose a document").fill("nothing.md")
+    page.get_by_role("button", name="Explain").click()
+    expect(page.locator(".sources .fold [role=status]")).to_have_text("There is no document named nothing.md that you may read.")
 
 
 # Documents

@@ -197,6 +197,11 @@
   }, true);
   document.addEventListener("pointerdown", (event) => { if (event.target.closest?.("[data-offered]")) event.preventDefault(); }, true); // the cursor stays in the box
   window.addEventListener("resize", () => { if (offer.list) offerNames(offer.box); }); // a phone turned, or its keyboard came
+  document.addEventListener("focusin", (event) => { // the names that the header lists, for "why not my document?"
+    if (!event.target.matches?.(".why input")) return;
+    const names = new Set([...document.querySelectorAll(".choose [data-document]")].map((one) => one.dataset.name));
+    event.target.list.replaceChildren(...[...names].map((name) => new Option(name, name)));
+  });
   document.addEventListener("focusout", (event) => { if (event.target === offer.box) withdraw(); });
   const row = (element, name, shown) => { // one of: nothing, renaming, deleting
     const item = element.closest("li, .act");
@@ -264,6 +269,9 @@
       const entry = form.closest(".verdict"), reply = entry.dataset.reply;
       open.commenting = null;
       send("verdicts", "select", { reply, verdict: entry.querySelector("[aria-pressed=true]").dataset.verdict, comment: form.querySelector("textarea").value });
+    } else if (form.matches(".why")) {
+      event.preventDefault();
+      send("sources", "select", { reply: form.closest("[data-reply]").dataset.reply, why: form.elements.why.value });
     } else if (form.matches(".choose")) {
       event.preventDefault();
       const checked = (boxes) => [...form.querySelectorAll(`${boxes} input:checked`)].map((box) => box.value).join("\n");

@@ -159,15 +159,18 @@ class Chat:
         yield Screen(chat=turns(said, who.language), verdicts=judged, sources=sources_panel(_last_found(said), who.language), composer=idle(who))
 
     async def show_sources(self, conversation_id: str, request: gr.Request, event: gr.EventData) -> Screen:
-        """The panel of the answer whose [n] was clicked."""
+        """The panel of the answer whose [n] was clicked, or that is asked what became of a document."""
         who, asked = scene.reader(request), acted(event)
-        number = asked.get("number", "")
+        number, name = asked.get("number", ""), asked.get("why", "").strip()
         try:
             said = await asyncio.to_thread(self._messages, who, conversation_id) if conversation_id else []
+            reply = next((message.reply for message in said if message.reply and short(message.id) == asked.get("reply")), None)
+            if reply is None:
+                return Screen()
+            explained = (name, await asyncio.to_thread(scene.explained, self.running().services, who, reply, name)) if name else None
         except MaiSaleError as problem:
             return Screen(under=under_composer(who.language, str(problem)))
-        reply = next((message.reply for message in said if message.reply and short(message.id) == asked.get("reply")), None)
-        return Screen(sources=sources_panel(reply, who.language, int(number) if number.isdigit() else None)) if reply else Screen()
+        return Screen(sources=sources_panel(reply, who.language, int(number) if number.isdigit() else None, explained))
 
     async def judge(self, conversation_id: str, request: gr.Request, event: gr.EventData) -> Screen:
         """Keeps a verdict on an answer with its comment, or takes it back."""

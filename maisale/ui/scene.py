@@ -10,15 +10,19 @@ import gradio as gr
 from maisale.access import keys
 from maisale.access.gate import caller
 from maisale.access.pages import LANGUAGE_COOKIE
+from maisale.chat.explain import explain
+from maisale.chat.mentions import file_name
 from maisale.errors import IndexUnavailable, NotAllowed, NotFound
-from maisale.records import PUBLIC_TENANT, Caller, Named, Scope
+from maisale.records import PUBLIC_TENANT, Caller, Named, Reply, Scope
 from maisale.services import Services
 from maisale.store import accounts, conversations, documents
+from maisale.text import fold
 from maisale.ui import documents as documents_html
 from maisale.ui import panels, rail
 from maisale.ui.choice import Choice
+from maisale.ui.explained import in_words
 from maisale.ui.suggestions import Suggestions
-from maisale.ui.texts import LANGUAGES
+from maisale.ui.texts import LANGUAGES, say
 
 MINUTES_COOKIE = "maisale_minutes"  # how far the browser's clock is ahead of UTC; behaviour.js sets it
 WORKER_MAY_MISS_S = 20.0
@@ -99,6 +103,16 @@ def chosen_documents(services: Services, who: Reader, choice: str, conversation_
     """The documents chosen in this tab, as far as they can be asked here: another conversation's files and deleted ones are passed over."""
     ids = Choice.read(choice).documents
     return documents.document_names(services.db, who.scope, conversation_id, documents=ids) if ids else []
+
+
+def explained(services: Services, who: Reader, reply: Reply, name: str) -> str:
+    """What became of the document of this name in an answer, in words; that there is none of that name is words, too."""
+    names = documents.document_names(services.db, who.scope, reply.conversation_id)
+    wanted = fold(name)
+    found = [one for one in names if wanted in (fold(file_name(one)), fold(one.title), fold(one.source))]
+    if not found:
+        return say(who.language, "why_no_such", title=name)
+    return in_words(explain(services, who.scope, reply.id, found[0].id), who.language)
 
 
 def searched(services: Services, who: Reader, choice: str) -> tuple[str, ...]:

@@ -19,8 +19,11 @@ def short(reply_id: str) -> str:
     return reply_id[:8]
 
 
-def sources_panel(reply: Reply | None, language: str, chosen: int | None = None) -> str:
-    """The whole panel. chosen: the card that opens at once. Empty without a reply: then the page has two columns."""
+def sources_panel(reply: Reply | None, language: str, chosen: int | None = None, explained: tuple[str, str] | None = None) -> str:
+    """The whole panel. chosen: the card that opens at once. explained: a document's name, and why it is no source or is one.
+
+    Empty without a reply: then the page has two columns.
+    """
     if reply is None:
         return ""
     title = say(language, "sources")
@@ -31,7 +34,7 @@ def sources_panel(reply: Reply | None, language: str, chosen: int | None = None)
     trace = reply.trace
     body = [_path(trace, len(reply.citations), language) if trace else "", _cards(reply, language, chosen)]
     if trace:
-        body += [_candidates(trace, language), _how(trace, reply.model, language)]
+        body += [_candidates(trace, language), _how(trace, reply.model, language), _why_not(language, explained)]
     elif not reply.citations:
         body.append(f'<p class="hint">{say(language, "no_sources")}</p>')
     named = f'lang="{language}" aria-label="{title}" data-reply="{short(reply.id)}"'
@@ -149,6 +152,16 @@ def _how(trace: Trace, model: str, language: str) -> str:
     rows += [("notes", note) for note in trace.notes]
     listed = "".join(f"<dt>{say(language, key)}</dt><dd>{esc(value)}</dd>" for key, value in rows if value)
     return f'<details class="fold"><summary>{say(language, "how_found")}</summary><dl>{listed}</dl></details>'
+
+
+def _why_not(language: str, explained: tuple[str, str] | None) -> str:
+    """A form that asks what became of one document; behaviour.js offers the names that the header lists."""
+    name, words = explained or ("", "")
+    choose = say(language, "why_choose")
+    field = f'<input name="why" list="why-names" value="{esc(name)}" placeholder="{choose}" aria-label="{choose}" autocomplete="off" required>'
+    form = f'<form class="why">{field}<datalist id="why-names"></datalist><button class="button">{say(language, "why_ask")}</button></form>'
+    said = f'<p role="status">{esc(words)}</p>' if words else ""
+    return f'<details class="fold"{" open" if words else ""}><summary>{say(language, "why_title")}</summary>{form}{said}</details>'
 
 
 def _step_name(step: str, language: str) -> str:

@@ -76,3 +76,10 @@ def test_the_clicked_card_is_open_and_outlined():
 def test_a_closed_card_begins_where_it_matters():
     long = replace(CITED, text="Filler words go on. " * 40 + "It lasts 24 months. " + "More filler. " * 40)
     assert excerpt(long).startswith("… It lasts 24 months.") and len(excerpt(long)) < EXCERPT_CHARACTERS + 5
+
+
+def test_a_document_can_be_asked_after_and_is_told_of():
+    silent = sources_panel(REPLY, "en")
+    assert 'class="why"' in silent and "Why not my document?" in silent and 'role="status"' not in silent
+    told = sources_panel(REPLY, "vi", explained=("<b>giá.xlsx", "giá.xlsx không được tìm <i>"))
+    assert '<p role="status">giá.xlsx không được tìm &lt;i&gt;</p>' in told and 'value="&lt;b&gt;giá.xlsx"' in told
