@@ -167,3 +167,11 @@ def test_scores_of_a_small_library_stay_what_they_were(index):
         for name, parts in asked.items()
     }
     assert found == SCORES
+
+
+def test_a_row_that_comes_where_nobody_may_look_stays_unseen_at_once(index):
+    index.added(chunk("a#chunk_0", "warranty"))
+    assert found(index, "warranty") == ["a#chunk_0"]
+    other = FTS5Index(index._db)  # another process indexes; this one's counts still say that the filter holds every row
+    index._db.write(lambda tx: other.add(tx, [chunk("b#chunk_0", "warranty", collection="private")]))
+    assert found(index, "warranty") == ["a#chunk_0"]
