@@ -25,7 +25,9 @@ PAIR_WEIGHT = 0.35  # of a word pair beside a word; 1 costs English .02 R@1, 0 c
 MOST = 1.5  # a score over its own maximum is cut here; only word pairs lift it above 1
 CANDIDATES = 2  # rows taken from FTS5 for each one asked for
 FEWEST_ROWS = 200  # in an index of three chunks, words would else weigh nothing beside those that occur in none
-MANY_ROWS = 20_000  # matches that a query may walk through before its commonest words are left to the scoring
+# Matches that a query may walk through before its commonest words are left to the scoring. At 100,000 chunks 20,000 take 66 ms and 8,000 take 48;
+# of the first three chunks they agree on .992, which two equal runs do on .995.
+MANY_ROWS = 8_000
 FRESH_S = 2.0  # how long counts are believed; another process may index meanwhile
 
 
@@ -210,10 +212,14 @@ class _Question:
     def score(self, key: str, body: str) -> WordHit:
         found = body.split()
         longer = K1 * (1 - B + B * len(found) / self._mean_length)
-        tally = _tally(found, self._words)
+        there = set(found)
+        tally = {word: found.count(word) for word in self._words & there}
         running = f" {body} "
-        pairs = {(one, two): times for one, two in self._pairs if (times := running.count(f" {one} {two} "))}
-        stems = _tally([stem(word) for word in found if word[:2] in self._starts], self._stems) if self._stems else {}
+        pairs = {(one, two): running.count(f" {one} {two} ") for one, two in self._pairs if one in there and two in there}
+        stems: dict[str, int] = {}
+        for word in there if self._stems else ():  # each word once: a passage repeats them
+            if word[:2] in self._starts and (one := stem(word)) in self._stems:
+                stems[one] = stems.get(one, 0) + found.count(word)
 
         def saturated(times: int) -> float:
             return times * (K1 + 1) / (times + longer)
@@ -224,10 +230,6 @@ class _Question:
             by_words += part.weight * PAIR_WEIGHT * sum(part.pair_idf[pair] * saturated(pairs[pair]) for pair in part.pairs if pair in pairs)
             by_stems += part.weight * sum(part.stem_idf[one] * saturated(stems[one]) for one in part.stems if one in stems)
         return WordHit(key, _over(by_words, self._most_words), _over(by_stems, self._most_stems))
-
-
-def _tally(found: list[str], wanted: set[str]) -> dict[str, int]:
-    return {one: found.count(one) for one in wanted.intersection(found)}
 
 
 def _over(score: float, most: float) -> float:
