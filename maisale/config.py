@@ -18,7 +18,7 @@ class Settings:
     data_dir: Path = Path("data")
     knowledge_dir: Path = Path("knowledge")
     database_url: str = ""  # empty: sqlite in data_dir
-    chroma_path: str = ""  # empty: chroma_db in data_dir; an http(s) URL means a Chroma server
+    chroma_path: str = ""  # empty: chroma_db in data_dir
     ollama_urls: tuple[str, ...] = ("http://127.0.0.1:11434",)
     generation_model: str = "gpt-oss"
     embedding_model: str = "bge-m3"
