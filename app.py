@@ -19,6 +19,8 @@
 #   "charset-normalizer==3.5.2",
 #   "tqdm==4.70.1",
 #   "wordfreq==3.1.1",
+#   "limits==5.8.0",
+#   "fastapi-swagger==0.4.64",
 # ]
 # ///
 """Mai-Sale. `python app.py` serves the page and its API; `python app.py COMMAND ...` is the command line.
@@ -74,7 +76,7 @@ def build() -> FastAPI:
     parent.add_exception_handler(MaiSaleError, in_words)
     parent.include_router(pages.router(life.running, sign_in))
     parent.include_router(files.router(life.running))
-    parent.add_middleware(Gate, accounts=life.accounts, surface=GradioSurface(demo))
+    parent.add_middleware(Gate, accounts=life.accounts, limits=life.limits, surface=GradioSurface(demo))
     parent.add_middleware(PlainRefusal, life=life)
     # Gradio 6.31 reflects any Origin with credentials unless its parent answers CORS itself.
     parent.add_middleware(CORSMiddleware, allow_origins=[])

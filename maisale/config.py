@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,9 @@ class Settings:
     retrieval_k: int = 3
     retrieval_k_max: int = 10
     upload_mb: int = 50
+    rate_limit: int = 5  # questions, searches, uploads and other work a second, for each person
+    trusted_proxies: str = ""  # addresses and networks whose X-Forwarded headers are believed, as uvicorn takes them
+    on_space: bool = False  # the page stands in a frame of huggingface.co
     admin_key: str = field(default="", repr=False)
 
     @property
@@ -83,6 +87,9 @@ def from_env(environ: Mapping[str, str], folder: Path = Path()) -> Settings:
         retrieval_k=given.whole("RETRIEVAL_K", 3, 1, 50),
         retrieval_k_max=given.whole("RETRIEVAL_K_MAX", 10, 1, 50),
         upload_mb=given.whole("UPLOAD_MB", 50, 1, 10_000),
+        rate_limit=given.whole("RATE_LIMIT", 5, 1, 100_000),
+        trusted_proxies=given.networks("TRUSTED_PROXIES"),
+        on_space=on_space,
         admin_key=given.secret("X_API_KEY_ADMIN", 16),
     )
 
@@ -122,6 +129,16 @@ class _Given:
         text = self.text(name, default).lower()
         if text not in allowed:
             raise Misconfigured(f"{name} is {text!r}; it takes one of {', '.join(allowed)}.")
+        return text
+
+    def networks(self, name: str) -> str:
+        """Addresses and networks with commas between, or * for any."""
+        text = self.text(name)
+        for one in [] if text == "*" else filter(None, (part.strip() for part in text.split(","))):
+            try:
+                ipaddress.ip_network(one, strict=False)
+            except ValueError as problem:
+                raise Misconfigured(f"{name} holds {one!r}; it takes addresses and networks with commas between, such as 10.0.0.0/8.") from problem
         return text
 
     def url(self, name: str) -> str:

@@ -5,6 +5,7 @@ class MaiSaleError(Exception):
     """A failure with words for the person who meets it."""
 
     status = 500  # the HTTP status that tells the same to a program
+    retry_after_s: float | None = None  # when trying again may help, in seconds
 
 
 class BadInput(MaiSaleError):
@@ -41,6 +42,17 @@ class Overloaded(MaiSaleError):
     """It cannot be served in time; nothing was stored."""
 
     status = 503
+    retry_after_s = 2.0
+
+
+class TooOften(MaiSaleError):
+    """One person, or one address, asks faster than is allowed; nothing was stored."""
+
+    status = 429
+
+    def __init__(self, words: str, retry_after_s: float):
+        super().__init__(words)
+        self.retry_after_s = retry_after_s
 
 
 class Unreadable(MaiSaleError):

@@ -12,7 +12,8 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from maisale.access import keys
+from maisale.access import people, sessions
+from maisale.access.limits import Limits
 from maisale.chat.replies import Replies
 from maisale.child import WorkerProcess
 from maisale.config import Settings
@@ -33,6 +34,7 @@ class Life:
         self._read_settings = read_settings
         self._replies: Replies | None = None
         self._worker: WorkerProcess | None = None
+        self._limits: Limits | None = None
         self.refusal = ""  # why this life could not begin, in words
 
     def running(self) -> Replies:
@@ -43,6 +45,10 @@ class Life:
 
     def accounts(self) -> Database:
         return self.running().services.db
+
+    def limits(self) -> Limits:
+        self.running()
+        return self._limits
 
     @property
     def upload_bytes(self) -> int:
@@ -58,7 +64,8 @@ class Life:
     async def _begin(self) -> Life:
         settings = self._read_settings()
         services = await asyncio.to_thread(open_services, settings, "app")
-        await asyncio.to_thread(keys.make_first_admin, services.db, settings)
+        await asyncio.to_thread(people.make_first_admin, services.db, settings)
+        self._limits = Limits(settings.rate_limit)
         self._replies = Replies(services)
         await self._replies.recover()
         if settings.workers:
@@ -79,14 +86,15 @@ class Life:
         """Serves until SIGINT or SIGTERM. Raises Misconfigured when the address is taken."""
         settings = self._read_settings()
         listening = _listen(settings)
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=CLOSING_S, proxy_headers=False, server_header=False)
+        proxies = {"proxy_headers": bool(settings.trusted_proxies), "forwarded_allow_ips": settings.trusted_proxies or None}
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=CLOSING_S, server_header=False, **proxies)
         uvicorn.Server(config).run(sockets=[listening])
         return 0
 
     def _greeting(self, settings: Settings, db: Database) -> str:
-        if keys.somebody_signed_in(db):
+        if sessions.somebody_signed_in(db):
             return f"Mai-Sale runs at {settings.address}"
-        return f"Mai-Sale runs at {settings.address}  Sign in: {settings.address}/link/{keys.make_sign_in_link(db)} (one use, ten minutes)"
+        return f"Mai-Sale runs at {settings.address}  Sign in: {settings.address}/link/{sessions.make_sign_in_link(db)} (one use, ten minutes)"
 
 
 class PlainRefusal:

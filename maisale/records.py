@@ -19,6 +19,14 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
+class Tenant:
+    id: str
+    name: str
+    created_at: float
+    users: int = 0  # how many people
+
+
+@dataclass(frozen=True, slots=True)
 class User:
     id: str
     tenant_id: str
@@ -44,6 +52,7 @@ class Key:
     expires_at: float | None = None
     revoked_at: float | None = None
     last_used_at: float | None = None
+    fresh: bool = False  # minted for minutes, for what cannot be undone
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,8 @@ class Caller:
     key_id: str
     permissions: tuple[str, ...]
     session_id: str | None = None  # set when a cookie opened the gate; the hash, never the secret
+    fresh: bool = False  # may do what cannot be undone
+    expires_at: float | None = None  # of the key
 
     @property
     def scope(self) -> Scope:

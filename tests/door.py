@@ -19,6 +19,7 @@ import gradio as gr  # noqa: E402
 from running import free_port  # noqa: E402
 
 from maisale.access import gate, pages  # noqa: E402
+from maisale.access.limits import Limits  # noqa: E402
 from maisale.api.surface import GradioSurface  # noqa: E402
 from maisale.config import Settings  # noqa: E402
 from maisale.contracts import Database  # noqa: E402
@@ -28,15 +29,19 @@ class Looks:
     def sign_in_page(self, language, error=None):
         return f"<html lang={language}><form method=post action=/login><input name=key>{error or ''}</form>"
 
-    def link_page(self, language):
-        return f"<html lang={language}><form method=post><button>Sign in</button></form>"
+    def link_page(self, language, invited=False):
+        return f"<html lang={language}><form method=post><button>{'Make my key' if invited else 'Sign in'}</button></form>"
+
+    def key_page(self, language, key):
+        return f"<html lang={language}><input id=key value={key}>"
 
 
 def build_app(page: gr.Blocks, db: Database, settings: Settings, lifespan=None) -> FastAPI:
     tune_gradio(page)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.include_router(pages.router(lambda: SimpleNamespace(services=SimpleNamespace(db=db, settings=settings)), Looks()))
-    app.add_middleware(gate.Gate, accounts=lambda: db, surface=GradioSurface(page))
+    counted = Limits(settings.rate_limit)
+    app.add_middleware(gate.Gate, accounts=lambda: db, limits=lambda: counted, surface=GradioSurface(page))
     app.add_middleware(CORSMiddleware, allow_origins=[])
     gr.mount_gradio_app(
         app,

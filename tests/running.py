@@ -38,6 +38,7 @@ class RunningApp:
             "PORT": str(self.port),
             "X_API_KEY_ADMIN": ADMIN_KEY,
             "OLLAMA_HOST": ollama,
+            "RATE_LIMIT": "1000",  # tests ask faster than people
             **settings,
         }
         self.process: subprocess.Popen | None = None

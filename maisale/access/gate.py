@@ -1,13 +1,15 @@
 """The door: every request passes here first, as pure ASGI so that streams are not wrapped again.
 
-It finds out who calls, by key or session, refuses what another site sends with a person's cookie, lets nobody near another's things on Gradio's
-routes (ownership.py), and cuts open streams when their key ends. Not its business: what a person may read, which the store decides by scope.
+It finds out who calls, by key or session, refuses what another site sends with a person's cookie and what comes too often (limits.py), lets
+nobody near another's things on Gradio's routes (ownership.py), and cuts open streams when their key ends. Not its business: what a person may
+read, which the store decides by scope.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import time
 from collections.abc import Callable
@@ -19,7 +21,8 @@ from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from maisale.access import keys
+from maisale.access import keys, sessions
+from maisale.access.limits import Limits, WrongKeys
 from maisale.access.ownership import Ownership, Surface
 from maisale.contracts import Database
 from maisale.errors import MaiSaleError, NotAllowed, NotSignedIn
@@ -31,6 +34,10 @@ COOKIE = "maisale_session"
 RECHECKED_EVERY_S = 2.0  # of an open stream: within 5 s of a revocation it is cut
 NOTED_KEYS = 10_000
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+# Below /v1: what starts work although it only reads. Every other GET there counts as reading, every other method as work.
+_SEARCHES = re.compile(r"/v1/(search|conversations/search)")
+_ENDS_WORK = re.compile(r"/v1/replies/[^/]+/stop")  # somebody in a hurry must not wait to stop
 
 # What answers without a key: all of it, and a test holds every other route against this table.
 OPEN: tuple[tuple[tuple[str, ...], str], ...] = (
@@ -46,32 +53,50 @@ _OPEN = tuple((methods, re.compile(path)) for methods, path in OPEN)
 
 
 class Gate:
-    """ASGI middleware. accounts: the database, or raises Overloaded while there is none."""
+    """ASGI middleware. accounts, limits: of the app's life, or raise Overloaded while there is none."""
 
-    def __init__(self, app: ASGIApp, accounts: Callable[[], Database], surface: Surface):
+    def __init__(self, app: ASGIApp, accounts: Callable[[], Database], limits: Callable[[], Limits], surface: Surface):
         self._app = app
         self._accounts = accounts
+        self._limits = limits
+        self._wrong_keys = WrongKeys()
         self._ownership = Ownership(surface)
         self._noted: dict[str, float] = {}  # key id -> when its last use was written
         self._writing: set[asyncio.Task] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["wrong_keys"] = self._wrong_keys
         if scope["type"] == "lifespan" or (scope["type"] == "http" and is_open(scope["method"], route_path(scope))):
             return await self._app(scope, receive, send)
         headers = Headers(scope=scope)
         try:
-            caller = self._admit_caller(scope, headers)
+            caller = await self._admit_caller(scope, headers)
+            limits = scope["limits"] = self._limits()
             if scope["type"] == "http":
-                receive, send = await self._ownership.admit(caller.user.id, scope["method"], route_path(scope), scope["query_string"], receive, send)
+                receive, send = await self._admit_request(caller, limits, scope, receive, send)
         except MaiSaleError as problem:
             return await _refuse(scope, headers, problem, receive, send)
         scope["caller"], scope["user_id"] = caller, caller.user.id
         self._note_use(caller)
         await self._serve(scope, headers, receive, send)
 
-    def _admit_caller(self, scope: Scope, headers: Headers) -> Caller:
+    async def _admit_request(self, caller: Caller, limits: Limits, scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]:
+        """Counts the request and lets it through to what is the caller's own."""
+        path, user_id = route_path(scope), caller.user.id
+        # An upload of the page is counted by the event that takes it, which has words for a person.
+        if starts_work(scope["method"], path) or (path == "/gradio_api/upload" and not caller.session_id):
+            limits.start_work(user_id)
+        else:
+            limits.read(user_id)
+        return await self._ownership.admit(
+            user_id, scope["method"], path, scope["query_string"], receive, send, start_work=lambda: limits.start_work(user_id)
+        )
+
+    async def _admit_caller(self, scope: Scope, headers: Headers) -> Caller:
         caller = self._find_caller(headers)
         if caller is None:
+            if wrong := key_of(headers):
+                await self._wrong_keys.slow_down(address_of(scope), keys.id_of(wrong))
             raise NotSignedIn("This needs a key: send the header X-API-Key, or sign in at /login.")
         unsafe = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         if caller.session_id and unsafe and not same_origin(headers):
@@ -83,7 +108,7 @@ class Gate:
         if key := key_of(headers):
             return keys.caller_of_key(self._accounts(), key)
         if session := session_of(headers):
-            return keys.caller_of_session(self._accounts(), session)
+            return sessions.caller_of_session(self._accounts(), session)
         return None
 
     async def _serve(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
@@ -121,7 +146,7 @@ class Gate:
     def _note_use(self, caller: Caller) -> None:
         """Writes a key's last use behind the request's back, and at most once a minute."""
         now = time.monotonic()
-        if caller.key_id == keys.LINK_KEY_ID or now - self._noted.get(caller.key_id, -keys.NOTED_EVERY_S) < keys.NOTED_EVERY_S:
+        if caller.key_id == sessions.LINK_KEY_ID or now - self._noted.get(caller.key_id, -keys.NOTED_EVERY_S) < keys.NOTED_EVERY_S:
             return
         if len(self._noted) > NOTED_KEYS:
             self._noted.clear()
@@ -146,6 +171,19 @@ def caller(request: Any) -> Caller:
     return found
 
 
+def limits(request: Any) -> Limits:
+    """What counts the work of the person who sent this request."""
+    inner = getattr(request, "request", None) or request
+    return inner.scope["limits"]
+
+
+def starts_work(method: str, path: str) -> bool:
+    """Whether a request below /v1 counts as work."""
+    if not path.startswith("/v1/") or _ENDS_WORK.fullmatch(path):
+        return False
+    return method not in SAFE_METHODS or bool(_SEARCHES.fullmatch(path))
+
+
 def is_open(method: str, path: str) -> bool:
     return any(method in methods and pattern.fullmatch(path) for methods, pattern in _OPEN)
 
@@ -154,6 +192,11 @@ def route_path(scope: Scope) -> str:
     """The path below the mount: a proxy's prefix must not carry a request past the tables."""
     path, root = scope["path"], scope.get("root_path", "").rstrip("/")
     return path[len(root) :] or "/" if root and (path == root or path.startswith(root + "/")) else path
+
+
+def address_of(scope: Scope) -> str:
+    """The network address that the request came from; behind a trusted proxy uvicorn puts the client's here."""
+    return (scope.get("client") or ("unknown", 0))[0]
 
 
 def key_of(headers: Headers) -> str | None:
@@ -186,7 +229,15 @@ async def _refuse(scope: Scope, headers: Headers, problem: MaiSaleError, receive
 def _refusal(scope: Scope, headers: Headers, problem: MaiSaleError) -> Response:
     if isinstance(problem, NotSignedIn) and scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
         return RedirectResponse(scope.get("root_path", "").rstrip("/") + "/login", status_code=303)
-    extra = {401: {"WWW-Authenticate": 'Bearer realm="Mai-Sale"'}, 503: {"Retry-After": "2"}}.get(problem.status, {})
-    words = str(problem)
+    return in_json(problem)
+
+
+def in_json(problem: MaiSaleError) -> Response:
+    """A refusal as programs read it."""
+    headers = {"Cache-Control": "no-store"}
+    if isinstance(problem, NotSignedIn):
+        headers["WWW-Authenticate"] = 'Bearer realm="Mai-Sale"'
+    if problem.retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after_s)))
     # Gradio's page reads `error` of some answers and `detail` of others.
-    return JSONResponse({"error": words, "detail": words}, problem.status, {"Cache-Control": "no-store", **extra})
+    return JSONResponse({"error": str(problem), "detail": str(problem), "kind": type(problem).__name__}, problem.status, headers)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import parse_qs
@@ -18,6 +18,8 @@ from maisale.access import wire
 from maisale.access.wire import Message, Receive, Send
 from maisale.errors import BadInput, NotFound
 
+# The named functions that start work; the others only read.
+WORK = ("ask", "new_conversation", "rename_conversation", "delete_conversation", "search", "add_document")
 KEPT_PER_PERSON = 2_000  # of each kind, the latest
 
 _PLAIN = re.compile(r"/gradio_api/(info|openapi\.json|user|login_check|app_id|queue/status)")
@@ -43,6 +45,9 @@ class Surface(Protocol):
 
     def arguments(self, name: str) -> Arguments | None:
         """Of the public function of this name; None: there is none."""
+
+    def named(self, number: int) -> str | None:
+        """The name of the public function of this number; None: it is the page's own."""
 
     def has_function(self, number: int, session_hash: str | None) -> bool:
         """Whether the page of this session has a function of this number."""
@@ -86,8 +91,10 @@ class Ownership:
         self._uploads = Claims()  # of their progress
         self._files = Claims()  # (user, path): equal files of two people share their path
 
-    async def admit(self, user_id: str, method: str, path: str, query: bytes, receive: Receive, send: Send) -> tuple[Receive, Send]:
-        """The two ends to serve the request with. path: below the mount, without the query."""
+    async def admit(
+        self, user_id: str, method: str, path: str, query: bytes, receive: Receive, send: Send, start_work: Callable[[], None]
+    ) -> tuple[Receive, Send]:
+        """The two ends to serve the request with. path: below the mount, without the query. start_work: counts a call of a named function that does."""
         if _SHUT.fullmatch(path) or "/gradio_api/deep_link" in path:
             raise NotFound("There is nothing here.")
         if "/gradio_api" not in path:
@@ -96,7 +103,7 @@ class Ownership:
             self._admit_reading(user_id, path, query)
             return receive, self._forgetting(user_id, path, send)
         if method == "POST":
-            return await self._admit_work(user_id, path.rstrip("/"), query, receive, send)
+            return await self._admit_work(user_id, path.rstrip("/"), query, receive, send, start_work)
         raise NotFound("There is nothing here.")
 
     def _admit_reading(self, user_id: str, path: str, query: bytes) -> None:
@@ -129,7 +136,9 @@ class Ownership:
 
         return forget
 
-    async def _admit_work(self, user_id: str, path: str, query: bytes, receive: Receive, send: Send) -> tuple[Receive, Send]:
+    async def _admit_work(
+        self, user_id: str, path: str, query: bytes, receive: Receive, send: Send, start_work: Callable[[], None]
+    ) -> tuple[Receive, Send]:
         if path == "/gradio_api/upload":
             if b"upload_id=" in query:
                 self._claim_upload(user_id, _one(query, "upload_id"))
@@ -139,10 +148,15 @@ class Ownership:
             raise NotFound("There is nothing here.")
         raw, body = await wire.json_body(receive)
         self._check_body(user_id, body)
+        name = None
         if call:
-            self._check_call(call["name"], bool(call["v2"]), body)
+            name = call["name"]
+            self._check_call(name, bool(call["v2"]), body)
         elif run or path == "/gradio_api/queue/join":
             self._check_function(body, bool(run))
+            name = self._surface.named(body["fn_index"])
+        if name in WORK:
+            start_work()
         again = wire.again(raw, receive)
         if run:
             return again, wire.with_words(send)

@@ -1,4 +1,4 @@
-"""Signing in and out, and /healthz: what answers without a key. A key that was typed is never sent back, and never logged."""
+"""Signing in and out, invitations, and /healthz: what answers without a key. A key that was typed is never sent back, and never logged."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from maisale.access import keys
-from maisale.access.gate import COOKIE, same_origin, session_of
+from maisale.access import keys, sessions
+from maisale.access.gate import COOKIE, address_of, same_origin, session_of
 from maisale.config import Settings
 from maisale.contracts import Database
-from maisale.errors import MaiSaleError
+from maisale.errors import MaiSaleError, TooOften
 
 LANGUAGE_COOKIE = "maisale_language"
 LANGUAGES = ("en", "vi")
@@ -25,13 +25,15 @@ _WORDS = {
     "en": {
         "wrong": "This key is not valid. Check that it was copied whole; a revoked or expired key needs a new one from your admin.",
         "empty": "Paste your key first.",
-        "used": "This link was used already or is older than ten minutes. Sign in with a key, or ask for a new link (python -m maisale link).",
+        "used": "This link was used already or has expired (sign-in: ten minutes, invitation: three days). Sign in with a key, or ask for a new link.",
+        "often": "Too many wrong keys came from your address. Wait some seconds, then sign in with a valid key.",
         "foreign": "This form was not sent from Mai-Sale's own page. Type your key here.",
     },
     "vi": {
         "wrong": "Khoá này không hợp lệ. Hãy kiểm tra đã chép đủ; nếu khoá bị thu hồi hoặc hết hạn, hãy xin quản trị viên khoá mới.",
         "empty": "Hãy dán khoá vào trước.",
-        "used": "Liên kết này đã dùng hoặc đã quá mười phút. Hãy đăng nhập bằng khoá, hoặc xin liên kết mới (python -m maisale link).",
+        "used": "Liên kết này đã dùng hoặc đã hết hạn (đăng nhập: mười phút, lời mời: ba ngày). Hãy đăng nhập bằng khoá, hoặc xin liên kết mới.",
+        "often": "Quá nhiều khoá sai từ địa chỉ của bạn. Hãy đợi vài giây rồi đăng nhập bằng khoá hợp lệ.",
         "foreign": "Biểu mẫu này không được gửi từ trang của Mai-Sale. Hãy nhập khoá tại đây.",
     },
 }
@@ -52,7 +54,9 @@ class Looks(Protocol):
 
     def sign_in_page(self, language: str, error: str | None = None) -> str: ...
 
-    def link_page(self, language: str) -> str: ...
+    def link_page(self, language: str, invited: bool = False) -> str: ...
+
+    def key_page(self, language: str, key: str) -> str: ...
 
 
 def router(running: Callable[[], Any], looks: Looks) -> APIRouter:
@@ -85,22 +89,32 @@ def router(running: Callable[[], Any], looks: Looks) -> APIRouter:
         key = await _typed_key(request)
         if not key:
             return sign_in_page(request, "empty", 422)
-        session = await asyncio.to_thread(keys.sign_in, served().db, key)
-        return _come_in(request, served(), session) if session else sign_in_page(request, "wrong", 401)
+        if session := await asyncio.to_thread(sessions.sign_in, served().db, key):
+            return _come_in(_go(request, "/"), request, served(), session)
+        try:
+            await request.scope["wrong_keys"].slow_down(address_of(request.scope), keys.id_of(key))
+        except TooOften:
+            return sign_in_page(request, "often", 429)
+        return sign_in_page(request, "wrong", 401)
 
     # The link itself only shows a button: a mail program that looks at it must not use it up.
     @routes.get("/link/{token}")
     def show_link(request: Request, token: str) -> Response:
-        if not keys.link_is_open(served().db, token):
+        kind = sessions.open_link(served().db, token)
+        if kind is None:
             return sign_in_page(request, "used", 410)
-        return _page(request, looks.link_page(language_of(request)))
+        return _page(request, looks.link_page(language_of(request), kind == "invite"))
 
     @routes.post("/link/{token}")
     async def use_link(request: Request, token: str) -> Response:
         if not same_origin(request.headers):
             return sign_in_page(request, "foreign", 403)
-        session = await asyncio.to_thread(keys.sign_in_by_link, served().db, token)
-        return _come_in(request, served(), session) if session else sign_in_page(request, "used", 410)
+        found = await asyncio.to_thread(sessions.use_link, served().db, token)
+        if found is None:
+            return sign_in_page(request, "used", 410)
+        session, key = found
+        answer = _page(request, looks.key_page(language_of(request), key)) if key else _go(request, "/")
+        return _come_in(answer, request, served(), session)
 
     # Gradio 6.31 has a GET /logout of its own, which would end nothing here.
     @routes.get("/logout")
@@ -112,7 +126,7 @@ def router(running: Callable[[], Any], looks: Looks) -> APIRouter:
         if not same_origin(request.headers):
             return sign_in_page(request, "foreign", 403)
         if session := session_of(request.headers):
-            await asyncio.to_thread(keys.sign_out, served().db, session)
+            await asyncio.to_thread(sessions.sign_out, served().db, session)
         answer = _go(request, "/login")
         answer.delete_cookie(COOKIE, path="/")
         return answer
@@ -137,10 +151,13 @@ async def _typed_key(request: Request) -> str:
     return parse_qs(body.decode("utf-8", "replace")).get("key", [""])[0].strip()
 
 
-def _come_in(request: Request, served: Served, session: str) -> Response:
-    answer = _go(request, "/")
+def _come_in(answer: Response, request: Request, served: Served, session: str) -> Response:
     secure = request.url.scheme == "https" or served.settings.public_url.startswith("https://")
-    answer.set_cookie(COOKIE, session, max_age=keys.SESSION_S, path="/", httponly=True, samesite="lax", secure=secure)
+    if served.settings.on_space:
+        # Inside the frame of huggingface.co a browser sends no Lax cookie. Starlette writes Partitioned from Python 3.14 on only.
+        answer.headers.append("set-cookie", f"{COOKIE}={session}; HttpOnly; Max-Age={sessions.SESSION_S}; Path=/; SameSite=None; Secure; Partitioned")
+    else:
+        answer.set_cookie(COOKIE, session, max_age=sessions.SESSION_S, path="/", httponly=True, samesite="lax", secure=secure)
     return answer
 
 

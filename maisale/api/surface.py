@@ -21,6 +21,10 @@ class GradioSurface:
                 return _arguments(function.fn)
         return None
 
+    def named(self, number: int) -> str | None:
+        function = self._demo.fns.get(number)
+        return function.api_name if function and function.api_visibility == "public" else None
+
     def has_function(self, number: int, session_hash: str | None) -> bool:
         # A page that renders parts anew has functions of its own, numbered on.
         sessions = self._demo.state_holder

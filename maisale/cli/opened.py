@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from maisale.access import keys
+from maisale.access import people
 from maisale.config import from_env
 from maisale.errors import NotFound
 from maisale.records import User
@@ -17,16 +17,16 @@ class Opened:
     """Services and the person that a command acts for, by default the instance's admin; closed at the end. alone: the person is not chosen."""
 
     def __init__(self, args: argparse.Namespace, alone: bool = False):
-        self._who = (keys.FIRST_TENANT, keys.FIRST_ADMIN) if alone else (args.tenant, args.user)
+        self._who = (people.FIRST_TENANT, people.FIRST_ADMIN) if alone else (args.tenant, args.user)
 
     def __enter__(self) -> tuple[Services, User]:
         settings = from_env(os.environ)
         self._services = open_services(settings, "cli")
         try:
             try:
-                accounts.find_user(self._services.db, keys.FIRST_TENANT, keys.FIRST_ADMIN)
+                accounts.find_user(self._services.db, people.FIRST_TENANT, people.FIRST_ADMIN)
             except NotFound:  # before the first start of the app; later the app alone minds X_API_KEY_ADMIN
-                keys.make_first_admin(self._services.db, settings)
+                people.make_first_admin(self._services.db, settings)
             return self._services, accounts.find_user(self._services.db, *self._who)
         except BaseException:
             self._services.close()

@@ -8,7 +8,7 @@ import sys
 import time
 from dataclasses import asdict
 
-from maisale.access import keys
+from maisale.access import keys, people, sessions
 from maisale.cli.opened import Opened
 from maisale.store import accounts
 
@@ -17,7 +17,7 @@ DAY_S = 86_400
 
 def add_user(args: argparse.Namespace) -> int:
     with Opened(args, alone=True) as (services, _):
-        user, key = keys.add_user(services.db, args.tenant, args.name, args.role)
+        user, key = people.add_user(services.db, args.tenant, args.name, args.role)
     _say_key(args, key, f"{user.name} of {user.tenant} was added. Their first key, shown only now:")
     return 0
 
@@ -52,7 +52,7 @@ def revoke_key(args: argparse.Namespace) -> int:
 
 def link(args: argparse.Namespace) -> int:
     with Opened(args) as (services, user):
-        print(f"{services.settings.address}/link/{keys.make_sign_in_link(services.db, user)}")
+        print(f"{services.settings.address}/link/{sessions.make_sign_in_link(services.db, user)}")
     print("It signs in once, within ten minutes.", file=sys.stderr)
     return 0
 

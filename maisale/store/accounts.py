@@ -9,11 +9,11 @@ from typing import Any
 
 from maisale.contracts import Database, Transaction
 from maisale.errors import BadInput, NotFound
-from maisale.records import Key, User
+from maisale.records import Key, Tenant, User
 
 _USER = "u.id, u.tenant_id, t.name AS tenant, u.name, u.role, u.language"
 _USERS = "users AS u JOIN tenants AS t ON t.id = u.tenant_id"
-_KEY = "id, user_id, name, permissions, created_at, expires_at, revoked_at, last_used_at"
+_KEY = "id, user_id, name, permissions, created_at, expires_at, revoked_at, last_used_at, fresh"
 
 
 def tenant_named(tx: Transaction, name: str) -> str:
@@ -32,6 +32,24 @@ def find_tenant(source: Database | Transaction, name: str) -> str:
     if not found:
         raise NotFound(f"There is no tenant named {name!r}.")
     return found[0]["id"]
+
+
+def get_tenant(source: Database | Transaction, tenant_id: str) -> Tenant:
+    found = [tenant for tenant in list_tenants(source) if tenant.id == tenant_id]
+    if not found:
+        raise NotFound("There is no such tenant.")
+    return found[0]
+
+
+def list_tenants(source: Database | Transaction) -> list[Tenant]:
+    """By name."""
+    sql = "SELECT t.id, t.name, t.created_at, (SELECT count(*) FROM users AS u WHERE u.tenant_id = t.id) AS users FROM tenants AS t ORDER BY t.name"
+    return [Tenant(**row) for row in source.rows(sql)]
+
+
+def delete_tenant(tx: Transaction, tenant_id: str) -> None:
+    """Removes the row of a tenant that has no people any more."""
+    tx.execute("DELETE FROM tenants WHERE id = :id", id=tenant_id)
 
 
 def add_user(tx: Transaction, tenant: str, name: str, role: str = "member") -> User:
@@ -57,6 +75,24 @@ def get_user(source: Database | Transaction, user_id: str) -> User:
     return User(**rows[0])
 
 
+def list_users(source: Database | Transaction, tenant_id: str | None = None) -> list[User]:
+    """The people of one tenant, or of all, by tenant and name."""
+    where = "WHERE u.tenant_id = :tenant" if tenant_id else ""
+    rows = source.rows(f"SELECT {_USER} FROM {_USERS} {where} ORDER BY t.name, u.name", **({"tenant": tenant_id} if tenant_id else {}))
+    return [_user(row) for row in rows]
+
+
+def set_role(tx: Transaction, user_id: str, role: str) -> None:
+    tx.execute("UPDATE users SET role = :role WHERE id = :id", role=role, id=user_id)
+
+
+def delete_user(tx: Transaction, user_id: str) -> None:
+    """Removes the person with keys, sessions and links. What they wrote and added is the caller's to remove in the same transaction."""
+    for table in ("sessions", "links", "keys"):
+        tx.execute(f"DELETE FROM {table} WHERE user_id = :id", id=user_id)
+    tx.execute("DELETE FROM users WHERE id = :id", id=user_id)
+
+
 def set_language(tx: Transaction, user_id: str, language: str) -> None:
     tx.execute("UPDATE users SET language = :language WHERE id = :id", language=language, id=user_id)
 
@@ -72,26 +108,39 @@ def insert_key(tx: Transaction, user: User, key: Key, secret_hash: str) -> None:
         permissions=" ".join(key.permissions),
         created_at=key.created_at,
         expires_at=key.expires_at,
+        fresh=int(key.fresh),
     )
 
 
 def valid_key(source: Database | Transaction, key_id: str, now: float) -> tuple[User, Key, str] | None:
     """The key's person, the key and the hash of its secret; None when it is unknown, revoked or expired."""
-    sql = f"""SELECT {_USER}, k.user_id, k.name AS key_name, k.secret_hash, k.permissions, k.created_at, k.expires_at, k.last_used_at
+    sql = f"""SELECT {_USER}, k.user_id, k.name AS key_name, k.secret_hash, k.permissions, k.created_at, k.expires_at, k.last_used_at, k.fresh
               FROM keys AS k JOIN users AS u ON u.id = k.user_id JOIN tenants AS t ON t.id = u.tenant_id
               WHERE k.id = :id AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > :now)"""
     rows = source.rows(sql, id=key_id, now=now)
     if not rows:
         return None
     row = rows[0]
-    key = Key(key_id, row["id"], row["key_name"], tuple(row["permissions"].split()), row["created_at"], row["expires_at"], None, row["last_used_at"])
-    return _user(row), key, row["secret_hash"]
+    dates = row["created_at"], row["expires_at"], None, row["last_used_at"]
+    return _user(row), Key(key_id, row["id"], row["key_name"], tuple(row["permissions"].split()), *dates, bool(row["fresh"])), row["secret_hash"]
 
 
 def list_keys(db: Database, user_id: str) -> list[Key]:
     """All keys of a person, revoked ones too, the newest first."""
-    rows = db.rows(f"SELECT {_KEY} FROM keys WHERE user_id = :id ORDER BY created_at DESC, id", id=user_id)
-    return [Key(**{**row, "permissions": tuple(row["permissions"].split())}) for row in rows]
+    return [_key(row) for row in db.rows(f"SELECT {_KEY} FROM keys WHERE user_id = :id ORDER BY created_at DESC, id", id=user_id)]
+
+
+def get_key(source: Database | Transaction, key_id: str) -> Key:
+    """The key, also when it has ended. Raises NotFound."""
+    rows = source.rows(f"SELECT {_KEY} FROM keys WHERE id = :id", id=key_id)
+    if not rows:
+        raise NotFound("There is no such key.")
+    return _key(rows[0])
+
+
+def end_key_at(tx: Transaction, key_id: str, at: float) -> None:
+    """The key ends then, unless it ends sooner."""
+    tx.execute("UPDATE keys SET expires_at = :at WHERE id = :id AND (expires_at IS NULL OR expires_at > :at)", at=at, id=key_id)
 
 
 def revoke_key(tx: Transaction, key_id: str, now: float) -> bool:
@@ -115,12 +164,16 @@ def insert_session(tx: Transaction, session_hash: str, user: User, key_id: str, 
     tx.insert("sessions", id=session_hash, tenant_id=user.tenant_id, user_id=user.id, key_id=key_id, created_at=now, expires_at=expires_at)
 
 
-def valid_session(source: Database | Transaction, session_hash: str, now: float) -> tuple[User, str] | None:
-    """The session's person and the id of what opened it; None when it is unknown or expired."""
-    sql = f"""SELECT {_USER}, s.key_id FROM sessions AS s JOIN users AS u ON u.id = s.user_id JOIN tenants AS t ON t.id = u.tenant_id
+def valid_session(source: Database | Transaction, session_hash: str, now: float) -> tuple[User, str, float] | None:
+    """The session's person, the id of what opened it and until when it is fresh; None when it is unknown or expired."""
+    sql = f"""SELECT {_USER}, s.key_id, s.fresh_until FROM sessions AS s JOIN users AS u ON u.id = s.user_id JOIN tenants AS t ON t.id = u.tenant_id
               WHERE s.id = :id AND s.expires_at > :now"""
     rows = source.rows(sql, id=session_hash, now=now)
-    return (_user(rows[0]), rows[0]["key_id"]) if rows else None
+    return (_user(rows[0]), rows[0]["key_id"], rows[0]["fresh_until"]) if rows else None
+
+
+def freshen_session(tx: Transaction, session_hash: str, until: float) -> None:
+    tx.execute("UPDATE sessions SET fresh_until = :until WHERE id = :id", until=until, id=session_hash)
 
 
 def delete_session(tx: Transaction, session_hash: str) -> None:
@@ -133,15 +186,23 @@ def insert_link(tx: Transaction, link_hash: str, user: User, kind: str, now: flo
     tx.insert("links", id=link_hash, tenant_id=user.tenant_id, user_id=user.id, kind=kind, created_at=now, expires_at=expires_at)
 
 
-def link_is_open(source: Database | Transaction, link_hash: str, now: float) -> bool:
-    return bool(source.rows("SELECT id FROM links WHERE id = :id AND used_at IS NULL AND expires_at > :now", id=link_hash, now=now))
+def open_link(source: Database | Transaction, link_hash: str, now: float) -> str | None:
+    """The kind of a link that still works: sign_in or invite."""
+    rows = source.rows("SELECT kind FROM links WHERE id = :id AND used_at IS NULL AND expires_at > :now", id=link_hash, now=now)
+    return rows[0]["kind"] if rows else None
 
 
-def use_link(tx: Transaction, link_hash: str, now: float) -> User | None:
-    """The person that the link stands for, once."""
+def use_link(tx: Transaction, link_hash: str, now: float) -> tuple[User, str] | None:
+    """The person that the link stands for and its kind, once."""
     if not tx.execute("UPDATE links SET used_at = :now WHERE id = :id AND used_at IS NULL AND expires_at > :now", id=link_hash, now=now):
         return None
-    return get_user(tx, tx.rows("SELECT user_id FROM links WHERE id = :id", id=link_hash)[0]["user_id"])
+    row = tx.rows("SELECT user_id, kind FROM links WHERE id = :id", id=link_hash)[0]
+    return get_user(tx, row["user_id"]), row["kind"]
+
+
+def delete_links(tx: Transaction, user_id: str, kind: str) -> None:
+    """Ends the links of this kind that nobody has used."""
+    tx.execute("DELETE FROM links WHERE user_id = :id AND kind = :kind AND used_at IS NULL", id=user_id, kind=kind)
 
 
 def somebody_signed_in(db: Database) -> bool:
@@ -149,6 +210,10 @@ def somebody_signed_in(db: Database) -> bool:
     sql = """SELECT 1 AS yes WHERE EXISTS (SELECT 1 FROM sessions) OR EXISTS (SELECT 1 FROM links WHERE used_at IS NOT NULL)
              OR EXISTS (SELECT 1 FROM keys WHERE last_used_at IS NOT NULL)"""
     return bool(db.rows(sql))
+
+
+def _key(row: dict[str, Any]) -> Key:
+    return Key(**{**row, "permissions": tuple(row["permissions"].split()), "fresh": bool(row["fresh"])})
 
 
 def _user(row: dict[str, Any]) -> User:

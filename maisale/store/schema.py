@@ -89,4 +89,15 @@ MIGRATIONS: list[tuple[str, list[str]]] = [
         # Each document in a list says how many of its passages are indexed; without this each one reads all vectors.
         ["CREATE INDEX vectors_document ON vectors(document_id, indexed, key)"],
     ),
+    (
+        "004_one_door",
+        [
+            # A fresh key lives for minutes and may do what cannot be undone; so may a session in which the key was typed again.
+            "ALTER TABLE keys ADD COLUMN fresh INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE sessions ADD COLUMN fresh_until DOUBLE PRECISION NOT NULL DEFAULT 0",
+            "CREATE INDEX sessions_key ON sessions(key_id)",
+            "CREATE INDEX replies_conversation ON replies(conversation_id)",
+            "CREATE INDEX documents_owner ON documents(owner_id)",
+        ],
+    ),
 ]

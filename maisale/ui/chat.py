@@ -69,13 +69,13 @@ class Chat:
                 case "new":
                     return await self._opened(who, "", choice, request)
                 case "rename":
-                    who.require("chat")
+                    who.start("chat")
                     title = " ".join(asked.get("title", "").split())[:TITLE_CHARACTERS]
                     if title:
                         await services.db.awrite(lambda tx: conversations.rename_conversation(tx, who.scope, chosen_id, title))
                     return await asyncio.to_thread(self._titles, who, conversation_id, choice)
                 case "delete":
-                    who.require("chat")
+                    who.start("chat")
                     await self.running().delete_conversation(who.scope, chosen_id)
                     if chosen_id == conversation_id:
                         return await self._opened(who, "", choice, request)
@@ -92,7 +92,7 @@ class Chat:
             yield Screen()
             return
         try:
-            who.require("chat")
+            who.start("chat")
             self._take(request)
             if files:
                 conversation_id = await self._conversation(who, conversation_id, text, files)
@@ -112,7 +112,7 @@ class Chat:
     async def ask_again(self, conversation_id: str, choice: str, request: gr.Request, event: gr.EventData) -> Screen:
         who = scene.reader(request)
         try:
-            who.require("chat")
+            who.start("chat")
             self._take(request)
             ack = await self.running().ask_again(who.scope, acted(event).get("again", ""))
             return await asyncio.to_thread(self._asked, who, ack.conversation_id, choice)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import gradio as gr
 
 from maisale.access import keys
-from maisale.access.gate import caller
+from maisale.access.gate import caller, limits
+from maisale.access.limits import Limits
 from maisale.access.pages import LANGUAGE_COOKIE
 from maisale.chat.explain import explain
 from maisale.chat.mentions import file_name
@@ -34,6 +35,7 @@ class Reader:
     """Who looks at the page, in which language and time zone. Every read of a handler begins with one."""
 
     caller: Caller
+    limits: Limits
     language: str
     offset_minutes: int  # of the browser's clock, ahead of UTC
 
@@ -52,6 +54,11 @@ class Reader:
         """Raises NotAllowed."""
         keys.require(self.caller, permission)
 
+    def start(self, permission: str) -> None:
+        """For what counts as work. Raises NotAllowed or TooOften."""
+        self.require(permission)
+        self.limits.start_work(self.caller.user.id)
+
 
 def reader(request: gr.Request) -> Reader:
     """Raises NotSignedIn."""
@@ -60,7 +67,7 @@ def reader(request: gr.Request) -> Reader:
     language = cookies.get(LANGUAGE_COOKIE, "")
     offset = cookies.get(MINUTES_COOKIE, "0")
     minutes = int(offset) if offset.lstrip("-").isdigit() and abs(int(offset)) <= 15 * 60 else 0
-    return Reader(found, language if language in LANGUAGES else found.user.language, minutes)
+    return Reader(found, limits(request), language if language in LANGUAGES else found.user.language, minutes)
 
 
 class WorkerWatch:

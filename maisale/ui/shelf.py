@@ -34,10 +34,13 @@ class Shelf:
     async def add(self, paths: list[str] | None, request: gr.Request) -> Screen:
         """Files dropped on the documents page. Each is durable, or named with the reason."""
         who, services = scene.reader(request), self.running().services
+        try:
+            who.start("write")
+        except MaiSaleError as problem:
+            return await self._page(who, str(problem))
         refused = []
         for path in map(Path, paths or []):
             try:
-                who.require("write")
                 await asyncio.to_thread(add_document, services, who.scope, path, path.name)
             except MaiSaleError as problem:
                 refused.append(str(problem))
@@ -98,7 +101,7 @@ class Shelf:
         if verb is None:
             return ""  # it only looks
         try:
-            who.require("write")
+            who.start("write")
             await asyncio.to_thread(verb, self.running().services, who.scope, asked.get("id", ""))
         except MaiSaleError as problem:
             return str(problem)

@@ -32,13 +32,21 @@ def sign_in_page(language: str, error: str | None = None) -> str:
     return _page(language, say(language, "sign_in"), form, f"<p>{say(language, 'key_from_admin')}</p>{_languages(language)}")
 
 
-def link_page(language: str, action_url: str = "") -> str:
-    """Asks before a one-time link is used up: programs that preview links open pages, they press no buttons. action_url: empty, the page's own."""
-    form = (
-        f'<h1>{say(language, "link_title")}</h1><p>{say(language, "link_why")}</p>'
-        f'<form method="post" action="{esc(action_url)}"><button autofocus>{say(language, "sign_in")}</button></form>'
-    )
+def link_page(language: str, invited: bool = False) -> str:
+    """Asks before a one-time link is used up: programs that preview links open pages, they press no buttons. invited: the link makes a key."""
+    title, why, go = ("invite_title", "invite_why", "invite_go") if invited else ("link_title", "link_why", "sign_in")
+    form = f'<h1>{say(language, title)}</h1><p>{say(language, why)}</p><form method="post" action=""><button autofocus>{say(language, go)}</button></form>'
     return _page(language, say(language, "sign_in"), form, f'<a href="/login">{say(language, "link_other")}</a>')
+
+
+def key_page(language: str, key: str) -> str:
+    """The key that an invitation made: shown here, and never again."""
+    form = (
+        f'<h1>{say(language, "key_made_title")}</h1><p>{say(language, "key_made_why")}</p><label for="key">{say(language, "your_key")}</label>'
+        f'<input id="key" value="{esc(key)}" readonly autocomplete="off" spellcheck="false" onfocus="this.select()" autofocus>'
+        f'<form method="get" action="/"><button>{say(language, "key_made_go")}</button></form>'
+    )
+    return _page(language, say(language, "key_made_title"), form, f"<p>{say(language, 'key_made_note')}</p>")
 
 
 def _languages(language: str) -> str:

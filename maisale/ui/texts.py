@@ -223,6 +223,13 @@ _EN = {
     "link_title": "Sign in with this link?",
     "link_why": "The link works once. It signs this browser in for 12 hours.",
     "link_other": "Sign in with a key instead",
+    "invite_title": "Welcome to Mai-Sale",
+    "invite_why": "This invitation works once. It makes your key, shows it, and signs this browser in for 12 hours.",
+    "invite_go": "Make my key",
+    "key_made_title": "This is your key",
+    "key_made_why": "Copy it now and keep it like a password: it is shown only this once.",
+    "key_made_go": "I have kept it, go on",
+    "key_made_note": "The same key opens this page and the API. If it is lost, an admin of your team sends a new invitation.",
 }
 
 _VI = {
@@ -426,6 +433,13 @@ _VI = {
     "link_title": "Đăng nhập bằng liên kết này?",
     "link_why": "Liên kết dùng được một lần. Trình duyệt này sẽ giữ đăng nhập trong 12 giờ.",
     "link_other": "Đăng nhập bằng khoá",
+    "invite_title": "Chào mừng đến với Mai-Sale",
+    "invite_why": "Lời mời này dùng được một lần. Nó tạo khoá của bạn, hiện khoá ra, và đăng nhập trình duyệt này trong 12 giờ.",
+    "invite_go": "Tạo khoá của tôi",
+    "key_made_title": "Đây là khoá của bạn",
+    "key_made_why": "Hãy chép lại ngay và giữ như mật khẩu: khoá chỉ hiện một lần này.",
+    "key_made_go": "Tôi đã giữ khoá, tiếp tục",
+    "key_made_note": "Khoá này mở trang này và cả API. Nếu mất, quản trị viên của nhóm sẽ gửi lời mời mới.",
 }
 
 TABLES = {"en": _EN, "vi": _VI}

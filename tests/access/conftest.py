@@ -7,7 +7,7 @@ import httpx
 import pytest
 from door import Person, build_app, gr, serving
 
-from maisale.access import gate, keys
+from maisale.access import gate, people
 from maisale.backends.sqlite import SQLiteDatabase
 from maisale.config import Settings
 from maisale.store.schema import MIGRATIONS
@@ -62,13 +62,13 @@ def door(tmp_path_factory):
     """The running server: url, db, page, and the people linh, minh (same tenant) and hoa (another one)."""
     folder = tmp_path_factory.mktemp("door")
     db = SQLiteDatabase(folder / "sqlite.db", MIGRATIONS)
-    settings = Settings(data_dir=folder, admin_key="the admin's own key")
-    keys.make_first_admin(db, settings)
+    settings = Settings(data_dir=folder, admin_key="the admin's own key", rate_limit=1000)
+    people.make_first_admin(db, settings)
     page = build_page()
     with serving(build_app(page, db, settings)) as url:
-        people = {name: Person(url, *keys.add_user(db, tenant, name)) for name, tenant in (("linh", "sales"), ("minh", "sales"), ("hoa", "support"))}
+        known = {name: Person(url, *people.add_user(db, tenant, name)) for name, tenant in (("linh", "sales"), ("minh", "sales"), ("hoa", "support"))}
         numbers = {function.api_name: number for number, function in page.fns.items()}
-        yield SimpleNamespace(url=url, db=db, page=page, numbers=numbers, anyone=httpx.Client(base_url=url, timeout=20), **people)
+        yield SimpleNamespace(url=url, db=db, page=page, numbers=numbers, anyone=httpx.Client(base_url=url, timeout=20), **known)
     db.close()
 
 

@@ -11,7 +11,7 @@ from gradio.context import LocalContext
 from gradio.exceptions import InvalidPathError
 from gradio_client import Client
 
-from maisale.access import gate, keys
+from maisale.access import gate, keys, sessions
 
 HTML = {"accept": "text/html,application/xhtml+xml"}
 
@@ -324,7 +324,7 @@ def test_the_sign_in_page_speaks_vietnamese(door):
 
 
 def test_a_link_is_not_used_up_by_looking_at_it(door):
-    token = keys.make_sign_in_link(door.db)
+    token = sessions.make_sign_in_link(door.db)
     client = httpx.Client(base_url=door.url, headers={"Origin": door.url})
     for _ in range(2):
         assert client.get(f"/link/{token}").status_code == 200

@@ -5,25 +5,25 @@ import time
 
 import pytest
 
-from maisale.access import keys
+from maisale.access import keys, people, sessions
 from maisale.config import Settings
 from maisale.errors import BadInput, NotAllowed, NotFound
 
 
 @pytest.fixture
 def admin(db):
-    return keys.make_first_admin(db, Settings(admin_key="the admin's own key"))
+    return people.make_first_admin(db, Settings(admin_key="the admin's own key"))
 
 
 @pytest.fixture
 def linh(db, admin):
     """(user, the text of the first key)"""
-    return keys.add_user(db, "sales", "linh")
+    return people.add_user(db, "sales", "linh")
 
 
 def test_the_first_start_makes_one_admin(db, admin):
     assert (admin.tenant, admin.name, admin.role) == ("default", "admin", "instance_admin")
-    assert keys.make_first_admin(db, Settings()).id == admin.id
+    assert people.make_first_admin(db, Settings()).id == admin.id
 
 
 def test_a_key_opens_the_door_as_its_person(db, linh):
@@ -43,7 +43,7 @@ def test_a_key_with_another_secret_opens_nothing(db, linh):
 
 
 def test_no_secret_is_stored(db, linh, tmp_path):
-    session, link = keys.sign_in(db, linh[1]), keys.make_sign_in_link(db)
+    session, link = sessions.sign_in(db, linh[1]), sessions.make_sign_in_link(db)
     dump = "\n".join(sqlite3.connect(tmp_path / "sqlite.db").iterdump())
     for secret in (linh[1].split("_", 2)[2], session, link, "the admin's own key"):
         assert secret not in dump
@@ -88,13 +88,13 @@ def test_permissions_are_words_we_know(db, linh, permissions):
 @pytest.mark.parametrize("name", ["", " linh", "a\nb", "x" * 81, "a\udcff"])
 def test_a_strange_name_is_refused_in_words(db, admin, name):
     with pytest.raises(BadInput, match="takes 1 to 80 characters"):
-        keys.add_user(db, "sales", name)
+        people.add_user(db, "sales", name)
 
 
 def test_a_name_is_taken_once_in_a_tenant(db, linh):
     with pytest.raises(BadInput, match="already"):
-        keys.add_user(db, "sales", "linh")
-    assert keys.add_user(db, "support", "linh")[0].tenant_id != linh[0].tenant_id
+        people.add_user(db, "sales", "linh")
+    assert people.add_user(db, "support", "linh")[0].tenant_id != linh[0].tenant_id
 
 
 def test_the_admin_key_of_the_settings_acts_as_admin(db, admin):
@@ -104,62 +104,62 @@ def test_the_admin_key_of_the_settings_acts_as_admin(db, admin):
 
 
 def test_another_admin_key_in_the_settings_ends_the_old_one_and_its_sessions(db, admin):
-    session = keys.sign_in(db, "the admin's own key")
-    keys.make_first_admin(db, Settings(admin_key="a new one"))
+    session = sessions.sign_in(db, "the admin's own key")
+    people.make_first_admin(db, Settings(admin_key="a new one"))
     assert keys.caller_of_key(db, "the admin's own key") is None
-    assert keys.caller_of_session(db, session) is None
+    assert sessions.caller_of_session(db, session) is None
     assert keys.caller_of_key(db, "a new one").user == admin
 
 
 def test_without_an_admin_key_in_the_settings_none_opens(db, admin):
-    keys.make_first_admin(db, Settings())
+    people.make_first_admin(db, Settings())
     assert keys.caller_of_key(db, "the admin's own key") is None
     assert keys.caller_of_key(db, "") is None
 
 
 def test_a_session_is_the_person_and_ends_with_its_key(db, linh):
     user, text = linh
-    session = keys.sign_in(db, text)
-    assert keys.caller_of_session(db, session).user == user
+    session = sessions.sign_in(db, text)
+    assert sessions.caller_of_session(db, session).user == user
     keys.revoke_key(db, text)
-    assert keys.caller_of_session(db, session) is None
+    assert sessions.caller_of_session(db, session) is None
 
 
 def test_signing_out_ends_this_session_only(db, linh):
-    here, there = keys.sign_in(db, linh[1]), keys.sign_in(db, linh[1])
-    keys.sign_out(db, here)
-    assert keys.caller_of_session(db, here) is None
-    assert keys.caller_of_session(db, there)
+    here, there = sessions.sign_in(db, linh[1]), sessions.sign_in(db, linh[1])
+    sessions.sign_out(db, here)
+    assert sessions.caller_of_session(db, here) is None
+    assert sessions.caller_of_session(db, there)
 
 
 def test_a_session_ends_after_twelve_hours(db, linh):
-    session = keys.sign_in(db, linh[1])
+    session = sessions.sign_in(db, linh[1])
     db.write(lambda tx: tx.execute("UPDATE sessions SET expires_at = expires_at - :hours", hours=12 * 3600))
-    assert keys.caller_of_session(db, session) is None
+    assert sessions.caller_of_session(db, session) is None
 
 
 def test_a_link_signs_in_once(db, admin):
-    token = keys.make_sign_in_link(db)
-    assert keys.link_is_open(db, token)
-    assert keys.caller_of_session(db, keys.sign_in_by_link(db, token)).user == admin
-    assert keys.sign_in_by_link(db, token) is None
-    assert not keys.link_is_open(db, token)
+    token = sessions.make_sign_in_link(db)
+    assert sessions.open_link(db, token)
+    assert sessions.caller_of_session(db, sessions.use_link(db, token)[0]).user == admin
+    assert sessions.use_link(db, token) is None
+    assert not sessions.open_link(db, token)
 
 
 def test_a_link_ends_after_ten_minutes(db, admin):
-    token = keys.make_sign_in_link(db)
+    token = sessions.make_sign_in_link(db)
     db.write(lambda tx: tx.execute("UPDATE links SET expires_at = expires_at - 600"))
-    assert keys.sign_in_by_link(db, token) is None
+    assert sessions.use_link(db, token) is None
 
 
 def test_a_link_may_be_made_for_anyone(db, linh):
-    session = keys.sign_in_by_link(db, keys.make_sign_in_link(db, linh[0]))
-    assert keys.caller_of_session(db, session).permissions == ("chat", "read", "write")
+    session, _ = sessions.use_link(db, sessions.make_sign_in_link(db, linh[0]))
+    assert sessions.caller_of_session(db, session).permissions == ("chat", "read", "write")
 
 
 def test_whether_somebody_signed_in_is_known(db, admin):
-    token = keys.make_sign_in_link(db)
-    assert not keys.somebody_signed_in(db)
-    session = keys.sign_in_by_link(db, token)
-    keys.sign_out(db, session)
-    assert keys.somebody_signed_in(db)
+    token = sessions.make_sign_in_link(db)
+    assert not sessions.somebody_signed_in(db)
+    session, _ = sessions.use_link(db, token)
+    sessions.sign_out(db, session)
+    assert sessions.somebody_signed_in(db)

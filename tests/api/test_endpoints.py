@@ -10,7 +10,7 @@ from door import Person, build_app, gr, serving
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from maisale.access import keys
+from maisale.access import keys, people
 from maisale.api.endpoints import declare
 from maisale.chat.replies import Replies
 from maisale.config import Settings
@@ -27,9 +27,10 @@ ENDPOINTS += ["search", "list_documents", "add_document"]
 def api(tmp_path_factory):
     """The running server and its people linh and hoa, of two tenants; linh's tenant has one indexed document."""
     folder = tmp_path_factory.mktemp("api")
-    settings = Settings(data_dir=folder / "data", admin_key="the admin's own key", ollama_urls=("http://127.0.0.1:9",), vectors="exact", upload_mb=1)
+    small = {"ollama_urls": ("http://127.0.0.1:9",), "vectors": "exact", "upload_mb": 1, "rate_limit": 1000}
+    settings = Settings(data_dir=folder / "data", admin_key="the admin's own key", **small)
     services = open_services(settings, "app")
-    keys.make_first_admin(services.db, settings)
+    people.make_first_admin(services.db, settings)
     life = SimpleNamespace(replies=None)
 
     def running():
@@ -45,10 +46,10 @@ def api(tmp_path_factory):
 
     with gr.Blocks() as page:
         declare(running)
-    people = {name: keys.add_user(services.db, tenant, name) for name, tenant in (("linh", "sales"), ("hoa", "support"))}
-    index(services, people["linh"][0].scope, "returns.md", "A customer may return a filter within 30 days with the receipt.")
+    known = {name: people.add_user(services.db, tenant, name) for name, tenant in (("linh", "sales"), ("hoa", "support"))}
+    index(services, known["linh"][0].scope, "returns.md", "A customer may return a filter within 30 days with the receipt.")
     with serving(build_app(page, services.db, settings, lifespan)) as url:
-        yield SimpleNamespace(url=url, services=services, **{name: Person(url, *known) for name, known in people.items()})
+        yield SimpleNamespace(url=url, services=services, **{name: Person(url, *made) for name, made in known.items()})
     services.close()
 
 

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from maisale.access import keys
+from maisale.access import people
 from maisale.errors import BadInput, NotAllowed, NotFound, StorageFailed, Unreadable
 from maisale.library.chunking import Part, chunk_text
 from maisale.library.documents import add_document, delete_conversation, open_file, remove_document, retry_document, sweep_files
@@ -17,17 +17,17 @@ from maisale.store import chunks, conversations, documents
 
 @pytest.fixture
 def linh(services):
-    return keys.add_user(services.db, "shop", "linh")[0].scope
+    return people.add_user(services.db, "shop", "linh")[0].scope
 
 
 @pytest.fixture
 def minh(services):
-    return keys.add_user(services.db, "shop", "minh")[0].scope
+    return people.add_user(services.db, "shop", "minh")[0].scope
 
 
 @pytest.fixture
 def boss(services):
-    return keys.add_user(services.db, "shop", "boss", "tenant_admin")[0].scope
+    return people.add_user(services.db, "shop", "boss", "tenant_admin")[0].scope
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_only_its_owner_or_an_admin_removes_a_document(services, linh, minh, bos
 
 
 def test_another_tenant_sees_nothing(services, linh, file):
-    hoa = keys.add_user(services.db, "other", "hoa", "tenant_admin")[0].scope
+    hoa = people.add_user(services.db, "other", "hoa", "tenant_admin")[0].scope
     document = add_document(services, linh, file, "returns.md")
     for verb in (remove_document, open_file, retry_document):
         with pytest.raises(NotFound):

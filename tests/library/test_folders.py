@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from maisale.access import keys
+from maisale.access import people
 from maisale.errors import BadInput, NotAllowed
 from maisale.library.documents import add_document
 from maisale.library.folders import index_knowledge, sync_folder
@@ -13,12 +13,12 @@ from maisale.store import documents
 
 @pytest.fixture
 def linh(services):
-    return keys.add_user(services.db, "shop", "linh")[0].scope
+    return people.add_user(services.db, "shop", "linh")[0].scope
 
 
 @pytest.fixture
 def admin(services, settings):
-    return keys.make_first_admin(services.db, settings).scope
+    return people.make_first_admin(services.db, settings).scope
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import gradio as gr
 import pytest
 from starlette.requests import Request
 
+from maisale.access.limits import Limits
 from maisale.chat.replies import Replies
 from maisale.errors import NotSignedIn
 from maisale.library.documents import add_document
@@ -27,7 +28,7 @@ ALL = ("chat", "read", "write")
 def request(user=None, permissions=ALL, tab="tab", cookies=""):
     scope = {"type": "http", "headers": [(b"cookie", cookies.encode())]}
     if user:
-        scope["caller"] = Caller(user, "key", permissions)
+        scope |= {"caller": Caller(user, "key", permissions), "limits": Limits(1000)}
     return gr.Request(request=Request(scope), session_hash=tab)
 
 

@@ -8,7 +8,7 @@ from maisale.records import Collection, Conversation, Document, Key, ModelStatus
 from maisale.ui.documents import LISTED, attached, documents_page, state
 from maisale.ui.panels import Condition, account_page, banners, chosen, empty_page, header
 from maisale.ui.rail import day_name, rail
-from maisale.ui.sign_in import link_page, sign_in_page
+from maisale.ui.sign_in import key_page, sign_in_page
 
 HOSTILE = "<script>alert(1)</script>"
 AWAY = ModelStatus("http://127.0.0.1:11434", False, None, None)
@@ -84,7 +84,7 @@ def test_who_may_not_write_sees_no_drop_zone():
         account_page(USER, [Key("k", "u", HOSTILE, ("chat",), 0.0)], "en"),
         banners(replace(FINE, models=replace(AWAY, url=HOSTILE), generation_model=HOSTILE), "en"),
         sign_in_page("en", HOSTILE),
-        link_page("vi", '"' + HOSTILE),
+        key_page("vi", '"' + HOSTILE),
     ],
 )
 def test_names_with_a_script_stay_text(shown):

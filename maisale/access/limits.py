@@ -1,0 +1,72 @@
+"""How often one person may start work, and how slowly wrong keys are answered. Counted in this process, by the package limits.
+
+What this protects: one person's program cannot take the machine from the others, and guessing a key is slow. What it does not: somebody
+with many addresses guesses in parallel, which 256 random bits stand, and a short X_API_KEY_ADMIN does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+
+from limits import RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from maisale.errors import TooOften
+
+WIDER = 20  # times as often for what only reads: a page looks at many things at once
+FREE_TRIES = 3  # wrong keys in a minute that are answered at once: people mistype
+TRIES_S = 60
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.25, 5.0
+HELD = 50  # wrong answers that wait at a time for one address, and for one key id
+
+
+class Limits:
+    """per_second: of work, for each person."""
+
+    def __init__(self, per_second: int):
+        self._windows = MovingWindowRateLimiter(MemoryStorage())
+        self._work = RateLimitItemPerSecond(per_second)
+        self._reading = RateLimitItemPerSecond(per_second * WIDER)
+
+    def start_work(self, user_id: str) -> None:
+        """Counts one question, search, upload, creation, deletion or call about keys. Raises TooOften."""
+        self._count(self._work, "work", user_id)
+
+    def read(self, user_id: str) -> None:
+        """Counts anything else. Raises TooOften."""
+        self._count(self._reading, "reading", user_id)
+
+    def _count(self, limit: RateLimitItemPerSecond, kind: str, user_id: str) -> None:
+        if self._windows.hit(limit, kind, user_id):
+            return
+        wait_s = max(0.05, self._windows.get_window_stats(limit, kind, user_id).reset_time - time.time())
+        words = f"More than {limit.amount} a second is too fast; this one was not taken. Try again in {max(1, math.ceil(wait_s))} s."
+        raise TooOften(words, wait_s)
+
+
+class WrongKeys:
+    """Each wrong key makes the next wrong answer to its address, and for its key id, come later. A right key never waits."""
+
+    def __init__(self) -> None:
+        self._counts = MemoryStorage()
+        self._held: Counter[str] = Counter()
+
+    async def slow_down(self, address: str, key_id: str) -> None:
+        """Waits as the number of wrong keys of the last minute asks for. Raises TooOften when too many wait already."""
+        names = (f"address {address}", f"key {key_id[:64]}")
+        tries = max(self._counts.incr(name, TRIES_S) for name in names)
+        if tries <= FREE_TRIES:
+            return
+        delay_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(10, tries - FREE_TRIES - 1))
+        if max(self._held[name] for name in names) >= HELD:
+            raise TooOften(f"Too many wrong keys. Try again in {math.ceil(delay_s)} s, with a valid one.", delay_s)
+        self._held.update(names)
+        try:
+            await asyncio.sleep(delay_s)
+        finally:
+            self._held.subtract(names)
+            self._held += Counter()  # forgets those that hold nothing
