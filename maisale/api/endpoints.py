@@ -14,12 +14,13 @@ from typing import Any
 import gradio as gr
 
 from maisale.access import gate, keys
+from maisale.api import plain
 from maisale.chat.ask import checked_question
 from maisale.chat.replies import Replies
 from maisale.errors import BadInput, MaiSaleError
 from maisale.flow.search import search
 from maisale.library import documents as library
-from maisale.records import Candidate, Document, Message, Reply, Scope, Trace
+from maisale.records import Reply, Scope
 from maisale.store import conversations, documents
 
 TITLE_CHARACTERS = 200
@@ -74,11 +75,11 @@ class Endpoints:
             replies = self._running()
             place, only_in, only = _id(conversation_id, "conversation_id"), _names(collections, "collections"), _names(documents, "documents")
             ack = await replies.ask(scope, question, place, only_in, only)
-            yield _answer(Reply(ack.reply_id, ack.message_id, ack.conversation_id, "waiting", ""))
-            sources = _Sources()
+            yield plain.answer(Reply(ack.reply_id, ack.message_id, ack.conversation_id, "waiting", ""))
+            sources = plain.Sources()
             async with contextlib.aclosing(replies.tail(scope, ack.reply_id)) as snapshots:
                 async for reply in snapshots:
-                    yield _answer(reply, sources)
+                    yield plain.answer(reply, sources)
 
     async def new_conversation(self, title: str | None = None, request: gr.Request = None) -> dict:
         """Begin an empty conversation. Without a title it is named after its first question. Returns id, title, created_at and updated_at."""
@@ -99,7 +100,7 @@ class Endpoints:
             scope, db = _scope(request, "read"), self._running().services.db
             found = conversations.get_conversation(db, scope, _needed_id(conversation_id, "conversation_id"))
             said = conversations.messages(db, scope, found.id)
-            return {**asdict(found), "messages": [_message(one) for one in said]}
+            return {**asdict(found), "messages": [plain.message(one) for one in said]}
 
     async def rename_conversation(self, conversation_id: str, title: str, request: gr.Request = None) -> dict:
         """Give a conversation another title. Returns its id and title."""
@@ -127,7 +128,7 @@ class Endpoints:
             scope, text, most = _scope(request, "read"), checked_question(query), _whole(limit, "limit", PASSAGES)
             names, conversation = _names(collections, "collections"), _id(conversation_id, "conversation_id")
             found = search(self._running().services, scope, text, most, names=names, conversation_id=conversation)
-            return [_passage(one) for one in found]
+            return [plain.passage(one) for one in found]
 
     def list_documents(self, conversation_id: str | None = None, request: gr.Request = None) -> list[dict]:
         """List the documents that you may read, the latest first, or the files of one conversation.
@@ -138,7 +139,7 @@ class Endpoints:
         with _in_words():
             scope = _scope(request, "read")
             found = documents.list_documents(self._running().services.db, scope, _id(conversation_id, "conversation_id"))
-            return [_document(one) for one in found]
+            return [plain.document(one) for one in found]
 
     def add_document(self, file: dict, collection: str | None = None, conversation_id: str | None = None, request: gr.Request = None) -> dict:
         """Add a file to the knowledge, or to one conversation. Returns the document at the stage `received`; list_documents shows how it goes on.
@@ -150,7 +151,7 @@ class Endpoints:
         with _in_words():
             scope, path, name = _scope(request, "write"), *_file(file)
             place, conversation = _line(collection, "collection", NAME_CHARACTERS) or None, _id(conversation_id, "conversation_id")
-            return _document(library.add_document(self._running().services, scope, path, name, collection=place, conversation_id=conversation))
+            return plain.document(library.add_document(self._running().services, scope, path, name, collection=place, conversation_id=conversation))
 
 
 @contextlib.contextmanager
@@ -226,63 +227,3 @@ def _file(value: Any) -> tuple[Path, str]:
 def _kind(value: Any) -> str:
     kinds = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list", dict: "an object", type(None): "nothing"}
     return kinds.get(type(value), type(value).__name__)
-
-
-class _Sources:
-    """Citations and trace of one reply as plain objects. Made anew only when they changed: a trace costs milliseconds, 15 times a second."""
-
-    def __init__(self) -> None:
-        self._of: tuple[object, object] = (None, None)
-        self._plain: dict[str, Any] = {}
-
-    def plain(self, reply: Reply) -> dict[str, Any]:
-        if not self._plain or self._of[0] is not reply.citations or self._of[1] is not reply.trace:
-            self._of = (reply.citations, reply.trace)
-            self._plain = {"citations": [asdict(one) for one in reply.citations], "retrieval": _retrieval(reply.trace) if reply.trace else None}
-        return self._plain
-
-
-def _answer(reply: Reply, sources: _Sources | None = None) -> dict:
-    return {
-        "conversation_id": reply.conversation_id,
-        "message_id": reply.question_id,
-        "reply_id": reply.id,
-        "state": reply.state,
-        "step": reply.step,
-        "text": reply.text,
-        **(sources or _Sources()).plain(reply),
-        "model": reply.model,
-        "error": reply.cause,
-        "done": reply.ended,
-    }
-
-
-def _retrieval(trace: Trace) -> dict:
-    # gradio_client 2.7 takes any object with a `path` for a file, and tries to download it.
-    known = asdict(trace)
-    return {"found_in": known.pop("path"), **known}
-
-
-def _message(message: Message) -> dict:
-    plain = {"id": message.id, "sender": message.sender, "text": message.text, "created_at": message.created_at}
-    return {**plain, "reply": _answer(message.reply)} if message.reply else plain
-
-
-def _document(document: Document) -> dict:
-    return {**asdict(document), "searchable": document.searchable, "ended": document.ended}
-
-
-def _passage(one: Candidate) -> dict:
-    chunk = one.chunk
-    return {
-        "key": chunk.key,
-        "document_id": chunk.document_id,
-        "title": chunk.title,
-        "place": chunk.place,
-        "heading": chunk.heading,
-        "text": chunk.text,
-        "score": one.score,
-        "vector_score": one.vector_score,
-        "word_score": one.word_score,
-        "freshness": one.freshness,
-    }

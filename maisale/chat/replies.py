@@ -87,6 +87,13 @@ class Replies:
                 return
             await asyncio.sleep(POLLED_EVERY_S)
 
+    async def current(self, scope: Scope, reply_id: str) -> Reply:
+        """The reply as it is now; of one that runs here what was shown last, newer than what is stored. Raises NotFound."""
+        running = self._open.get(reply_id)
+        if running and running.scope == scope:
+            return running.shown()
+        return await asyncio.to_thread(conversations.get_reply, self.services.db, scope, reply_id)
+
     async def stop(self, scope: Scope, reply_id: str) -> Reply:
         """Ends the reply now, keeping what was written; the model's request is closed. Harmless when it has ended."""
         running = self._open.get(reply_id)
@@ -271,10 +278,15 @@ class _Running:
     async def snapshots(self) -> AsyncIterator[Reply]:
         while self._final is None:
             changed = self._changed
-            # An end is shown only once it is stored.
-            yield replace(self.reply, state="running") if self.reply.ended else self.reply
+            yield self.shown()
             await changed.wait()
         yield self._final
+
+    def shown(self) -> Reply:
+        """An end is shown only once it is stored."""
+        if self._final:
+            return self._final
+        return replace(self.reply, state="running") if self.reply.ended else self.reply
 
     def _ring(self) -> None:
         self._changed.set()

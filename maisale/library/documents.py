@@ -28,11 +28,20 @@ KNOWLEDGE = "Knowledge"  # where a document goes when nobody names a collection;
 NAME_CHARACTERS = 200
 
 
-def add_document(services: Services, scope: Scope, path: Path, name: str, *, collection: str | None = None, conversation_id: str | None = None) -> Document:
+def add_document(
+    services: Services,
+    scope: Scope,
+    path: Path,
+    name: str,
+    *,
+    collection: str | None = None,
+    visibility: str | None = None,
+    conversation_id: str | None = None,
+) -> Document:
     """Takes a copy of the file at `path`; durable when this returns, the worker reads it from there.
 
-    conversation_id: private to this conversation. The same file twice in one place is one document.
-    Raises Unreadable, BadInput, NotFound or StorageFailed; then nothing was stored.
+    visibility: of the collection, when it is made. conversation_id: private to this conversation. The same file twice in one place is one document.
+    Raises Unreadable, BadInput, NotAllowed, NotFound or StorageFailed; then nothing was stored.
     """
     name = checked_name(name)
     check_file(services, path, name)
@@ -42,7 +51,10 @@ def add_document(services: Services, scope: Scope, path: Path, name: str, *, col
     size, content_hash = keep_file(services.settings, path, document_id)
 
     def work(tx: Transaction) -> tuple[str, str | None]:
-        place = conversations.get_conversation(tx, scope, conversation_id).id if conversation_id else writable_collection(tx, scope, collection or KNOWLEDGE)
+        if conversation_id:
+            place = conversations.get_conversation(tx, scope, conversation_id).id
+        else:
+            place = writable_collection(tx, scope, collection or KNOWLEDGE, visibility)
         for known in documents.documents_named(tx, place, name):
             if known["content_hash"] == content_hash and known["stage"] != "failed" and known["owner_id"] == scope.user_id:
                 return known["id"], None
@@ -68,6 +80,12 @@ def remove_document(services: Services, scope: Scope, document_id: str) -> None:
         return erase(services, tx, document_id)
 
     _end(services, services.db.write(work), [document_id])
+
+
+def erase_documents(services: Services, document_ids: Sequence[str]) -> None:
+    """Removes these documents, whoever owns them, one after the other so that others' writes go in between."""
+    for document_id in document_ids:
+        _end(services, services.db.write(lambda tx, one=document_id: erase(services, tx, one)), [document_id])
 
 
 def retry_document(services: Services, scope: Scope, document_id: str) -> Document:

@@ -180,6 +180,12 @@ def delete_session(tx: Transaction, session_hash: str) -> None:
     tx.execute("DELETE FROM sessions WHERE id = :id", id=session_hash)
 
 
+def end_sessions(tx: Transaction, user_id: str) -> None:
+    """Of a person, with the links that would open another."""
+    for table in ("sessions", "links"):
+        tx.execute(f"DELETE FROM {table} WHERE user_id = :id", id=user_id)
+
+
 def insert_link(tx: Transaction, link_hash: str, user: User, kind: str, now: float, expires_at: float) -> None:
     """Also forgets the links that expired unused."""
     tx.execute("DELETE FROM links WHERE expires_at <= :now AND used_at IS NULL", now=now)

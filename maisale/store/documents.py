@@ -72,6 +72,37 @@ def searchable(
     return where, tuple(one.name for one in chosen)
 
 
+def own_conversations(scope: Scope, conversation_ids: tuple[str, ...]) -> SearchFilter:
+    """Where a search of one's own conversations looks: in those, of the person's tenant. conversation_ids: as list_conversations gave them."""
+    return SearchFilter((scope.tenant_id,), conversation_ids)
+
+
+def private_documents(db: Database, scope: Scope) -> list[str]:
+    """The ids of a person's documents that nobody else can read."""
+    sql = """SELECT d.id FROM documents AS d JOIN collections AS c ON c.id = d.collection_id
+             WHERE c.tenant_id = :tenant AND c.owner_id = :user AND c.visibility = 'private'"""
+    return [row["id"] for row in db.rows(sql, tenant=scope.tenant_id, user=scope.user_id)]
+
+
+def documents_of_tenant(db: Database, tenant_id: str) -> list[str]:
+    return [row["id"] for row in db.rows("SELECT id FROM documents WHERE tenant_id = :tenant", tenant=tenant_id)]
+
+
+def hand_over(tx: Transaction, scope: Scope, heir_id: str) -> None:
+    """What a person added for others belongs to `heir_id` from now on; the private collections, empty by now, go."""
+    tx.execute("DELETE FROM collections WHERE tenant_id = :tenant AND owner_id = :user AND visibility = 'private'", tenant=scope.tenant_id, user=scope.user_id)
+    for table in ("documents", "chunks"):
+        tx.execute(f"UPDATE {table} SET owner_id = :heir WHERE owner_id = :user", heir=heir_id, user=scope.user_id)
+    # The heir may own a collection of the same name already; a shared one is read whoever owns it.
+    taken = "SELECT 1 FROM collections AS o WHERE o.tenant_id = collections.tenant_id AND o.owner_id = :heir AND o.name = collections.name"
+    tx.execute(f"UPDATE collections SET owner_id = :heir WHERE owner_id = :user AND NOT EXISTS ({taken})", heir=heir_id, user=scope.user_id)
+
+
+def delete_collections(tx: Transaction, tenant_id: str) -> None:
+    """Of a tenant whose documents are gone."""
+    tx.execute("DELETE FROM collections WHERE tenant_id = :tenant", tenant=tenant_id)
+
+
 def receive_document(
     tx: Transaction,
     scope: Scope,

@@ -1,0 +1,93 @@
+"""Documents and collections: add, list, read again, remove, search."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, File, Form, Query, UploadFile
+
+from maisale.api import plain
+from maisale.api.v1 import shapes
+from maisale.api.v1.shapes import Reader, Writer
+from maisale.chat.ask import checked_question
+from maisale.chat.replies import Replies
+from maisale.errors import BadInput
+from maisale.flow.search import search
+from maisale.library.documents import add_document, remove_document, retry_document
+from maisale.store import documents
+
+PART = 1 << 20  # bytes copied at a time
+
+
+def router(running: Callable[[], Replies]) -> APIRouter:
+    routes = APIRouter(tags=["documents"])
+
+    @routes.get("/collections")
+    def list_collections(caller: Reader) -> list[shapes.CollectionOut]:
+        """List the collections that you may read, by name."""
+        found = documents.list_collections(running().services.db, caller.scope)
+        return [shapes.CollectionOut(id=one.id, name=one.name, visibility=one.visibility, documents=one.documents) for one in found]
+
+    @routes.get("/documents")
+    def list_documents(caller: Reader, conversation_id: str | None = None) -> list[shapes.DocumentOut]:
+        """List the documents that you may read, the latest first, or the files of one conversation."""
+        return [shapes.DocumentOut(**plain.document(one)) for one in documents.list_documents(running().services.db, caller.scope, conversation_id)]
+
+    @routes.post("/documents", status_code=202)
+    async def add(
+        caller: Writer,
+        file: Annotated[UploadFile, File()],
+        collection: Annotated[shapes.Line | None, Form(description='Made when it is missing; without one, "Knowledge".')] = None,
+        visibility: Annotated[Literal["tenant", "private", "public"] | None, Form(description="Of a collection that is made: who reads it.")] = None,
+        conversation_id: Annotated[str | None, Form(description="Private to this conversation instead.")] = None,
+    ) -> shapes.DocumentOut:
+        """Add a file. Its bytes are kept when this answers; GET /v1/documents/{document_id} shows how it goes on."""
+        services = running().services
+        if not file.filename:
+            raise BadInput("file: the file has no name. Send one with an ending, such as report.pdf.")
+        with tempfile.NamedTemporaryFile(dir=services.settings.data_dir, prefix="upload-") as kept:
+            await asyncio.to_thread(_copy, file, kept, services.settings.upload_mb * 1_000_000)
+            where = {"collection": collection, "visibility": visibility, "conversation_id": conversation_id or None}
+            made = await asyncio.to_thread(add_document, services, caller.scope, Path(kept.name), file.filename, **where)
+        return shapes.DocumentOut(**plain.document(made))
+
+    @routes.get("/documents/{document_id}")
+    def get_document(document_id: str, caller: Reader) -> shapes.DocumentOut:
+        """Get where a document stands. GET /files/{document_id} brings the file itself."""
+        return shapes.DocumentOut(**plain.document(documents.get_document(running().services.db, caller.scope, document_id)))
+
+    @routes.delete("/documents/{document_id}")
+    def delete_document(document_id: str, caller: Writer) -> shapes.Deleted:
+        """Remove a document with its passages, words and vectors."""
+        remove_document(running().services, caller.scope, document_id)
+        return shapes.Deleted(deleted=document_id)
+
+    @routes.post("/documents/{document_id}/retry")
+    def retry(document_id: str, caller: Writer) -> shapes.DocumentOut:
+        """Read a failed document again."""
+        return shapes.DocumentOut(**plain.document(retry_document(running().services, caller.scope, document_id)))
+
+    @routes.get("/search", tags=["search"])
+    def find_passages(
+        caller: Reader,
+        q: Annotated[str, Query(min_length=1)],
+        limit: Annotated[int, Query(ge=1, le=shapes.PASSAGES)] = 10,
+        collection: Annotated[list[str] | None, Query(description="Only these, by name; may be given again.")] = None,
+        conversation_id: Annotated[str | None, Query(description="That conversation's files too.")] = None,
+    ) -> list[shapes.PassageOut]:
+        """Find passages without an answer, best first."""
+        found = search(running().services, caller.scope, checked_question(q), limit, names=tuple(collection or ()), conversation_id=conversation_id or None)
+        return [shapes.PassageOut(**plain.passage(one)) for one in found]
+
+    return routes
+
+
+def _copy(upload: UploadFile, kept, most: int) -> None:
+    """Up to one part more than is allowed: the library says that it is too large."""
+    while (part := upload.file.read(PART)) and kept.tell() <= most:
+        kept.write(part)
+    kept.flush()

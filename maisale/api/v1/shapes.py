@@ -1,0 +1,243 @@
+"""What goes in and comes out of /v1, as pydantic models; their descriptions are the OpenAPI document's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Request
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from maisale.access import gate, keys
+from maisale.chat.ask import QUESTION_CHARACTERS
+from maisale.records import Caller
+
+TITLE_CHARACTERS = 200
+NAME_CHARACTERS = 200
+NAMES = 50
+PASSAGES = 50
+LIST = 1000
+DAYS = 3650
+
+Permission = Literal["chat", "read", "write", "admin"]
+Role = Literal["member", "tenant_admin", "instance_admin"]
+
+
+def _line(text: str) -> str:
+    """On one line, without control characters and outer blanks."""
+    if not (line := " ".join("".join(char if char.isprintable() else " " for char in text).split())):
+        raise ValueError("it is empty or holds no readable character")
+    return line
+
+
+Line = Annotated[str, Field(min_length=1, max_length=NAME_CHARACTERS), AfterValidator(_line)]
+Names = Annotated[list[Line], Field(max_length=NAMES)]
+Id = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[!-~]+$")]
+
+
+class Sent(BaseModel):
+    """A body. Strict: a number is no text, and an unknown field is a slip of the pen."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class NewConversation(Sent):
+    title: Line | None = Field(None, description="Without one it is named after its first question.")
+
+
+class Renamed(Sent):
+    title: Line
+
+
+class Question(Sent):
+    text: Annotated[str, Field(min_length=1, max_length=QUESTION_CHARACTERS)]
+    collections: Names = Field([], description="Search only in these, by name.")
+    documents: Annotated[list[Id], Field(max_length=NAMES)] = Field([], description="Search only in these, by id.")
+
+
+class NewKey(Sent):
+    name: Annotated[str, Field(min_length=1, max_length=80)] = Field("key", description="What it is for.")
+    permissions: Annotated[list[Permission], Field(max_length=4)] = Field([], description="Empty: chat, read and write, as far as the key that asks has them.")
+    days: Annotated[float, Field(gt=0, le=DAYS)] | None = Field(None, description="How long it is valid; without it until it is revoked.")
+
+
+class Rotation(Sent):
+    overlap_s: Annotated[float, Field(ge=0, le=604_800)] = Field(float(keys.OVERLAP_S), description="How long the old key goes on, in seconds.")
+
+
+class FreshKey(Sent):
+    lasts_s: Annotated[float, Field(gt=0, le=keys.FRESH_S)] = Field(float(keys.FRESH_S), description="In seconds.")
+
+
+class TypedKey(Sent):
+    key: Annotated[str, Field(min_length=1, max_length=400)]
+
+
+class NewUser(Sent):
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    role: Role = "member"
+    tenant: Annotated[str, Field(min_length=1, max_length=80)] | None = Field(None, description="Its name; only the instance's admin names another.")
+
+
+class NewRole(Sent):
+    role: Role
+
+
+class NewTenant(Sent):
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+
+
+class Refusal(BaseModel):
+    error: str
+    detail: str
+    kind: str
+
+
+class Deleted(BaseModel):
+    deleted: str
+
+
+class Accepted(BaseModel):
+    """The question is durable; its answer follows by itself."""
+
+    conversation_id: str
+    message_id: str
+    reply_id: str
+
+
+class ConversationOut(BaseModel):
+    id: str
+    title: str
+    created_at: float
+    updated_at: float
+
+
+class Answer(BaseModel):
+    conversation_id: str
+    message_id: str = Field(description="of the question")
+    reply_id: str
+    state: Literal["waiting", "running", "done", "stopped", "interrupted", "failed"]
+    step: str
+    text: str
+    citations: list[dict[str, Any]]
+    retrieval: dict[str, Any] | None = Field(description="How the sources were found; null until then.")
+    model: str
+    error: str = Field(description="Why it failed, in words.")
+    done: bool
+
+
+class MessageOut(BaseModel):
+    id: str
+    sender: Literal["user", "assistant"]
+    text: str
+    created_at: float
+    reply: Answer | None = None
+
+
+class WholeConversation(ConversationOut):
+    messages: list[MessageOut]
+
+
+class FoundConversation(ConversationOut):
+    score: float
+    message_id: str | None
+    excerpt: str
+
+
+class DocumentOut(BaseModel):
+    id: str
+    collection_id: str
+    collection: str
+    title: str
+    source: str
+    media_type: str
+    size: int
+    received_at: float
+    modified_at: float | None
+    stage: Literal["received", "read", "chunked", "searchable", "complete", "failed"]
+    chunks: int
+    embedded: int
+    cause: str
+    attempts: int
+    conversation_id: str | None
+    searchable: bool
+    ended: bool
+
+
+class CollectionOut(BaseModel):
+    id: str
+    name: str
+    visibility: Literal["private", "tenant", "public"]
+    documents: int
+
+
+class PassageOut(BaseModel):
+    key: str
+    document_id: str | None
+    title: str
+    place: str
+    heading: str
+    text: str
+    score: float
+    vector_score: float | None
+    word_score: float
+    freshness: float
+
+
+class KeyOut(BaseModel):
+    id: str
+    user_id: str
+    name: str
+    permissions: list[str]
+    created_at: float
+    expires_at: float | None
+    revoked_at: float | None
+    last_used_at: float | None
+    fresh: bool
+
+
+class MadeKey(KeyOut):
+    key: str = Field(description="The key itself, shown only now.")
+
+
+class UserOut(BaseModel):
+    id: str
+    name: str
+    role: str
+    tenant_id: str
+    tenant: str
+
+
+class Invitation(BaseModel):
+    user: UserOut
+    link: str = Field(description="Makes the key, once, within 72 hours.")
+
+
+class TenantOut(BaseModel):
+    id: str
+    name: str
+    created_at: float
+    users: int
+
+
+class Me(BaseModel):
+    user: UserOut
+    key_id: str
+    permissions: list[str]
+    expires_at: float | None
+    fresh: bool
+
+
+def _caller(permission: str | None):
+    def find(request: Request) -> Caller:
+        found = gate.caller(request)
+        if permission:
+            keys.require(found, permission)
+        return found
+
+    return Depends(find)
+
+
+Anyone = Annotated[Caller, _caller(None)]
+Reader = Annotated[Caller, _caller("read")]
+Chatter = Annotated[Caller, _caller("chat")]
+Writer = Annotated[Caller, _caller("write")]
