@@ -34,6 +34,9 @@ _SAVE_AS = {
     **dict.fromkeys([".ppt", ".odp", ".key"], ".pptx"),
     ".msg": ".eml",
 }
+_HIDING = re.compile(r"(display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d]*[1-9])|opacity\s*:\s*0(?![.\d]*[1-9]))", re.IGNORECASE)
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_FENCE = re.compile(r"(^(?:```|~~~).*?^(?:```|~~~)[^\S\n]*$)", re.DOTALL | re.MULTILINE)
 _NO_TEXT = re.compile(r"[\W_]*")
 _PDFIUM = threading.Lock()  # PDFium serves one thread at a time
 
@@ -70,6 +73,12 @@ def check_kind(name: str) -> None:
 
 def _text(path: Path, name: str) -> list[Part]:
     return [Part(decode(path.read_bytes(), name))]
+
+
+def _markdown(path: Path, name: str) -> list[Part]:
+    """Without comments, which no reader of the page sees; in code they stay."""
+    parts = _FENCE.split(decode(path.read_bytes(), name))
+    return [Part("".join(part if part.startswith(("```", "~~~")) else _COMMENT.sub("", part) for part in parts))]
 
 
 def _csv(path: Path, name: str) -> list[Part]:
@@ -244,7 +253,8 @@ def _markdown_of(html: str) -> str:
 
     page = BeautifulSoup(html, "html.parser")
     title = page.title.get_text(" ", strip=True) if page.title else ""
-    for unread in page(["head", "title", "script", "style", "noscript", "template", "svg", "img", "nav", "button", "select"]):
+    tools = page(["head", "title", "script", "style", "noscript", "template", "svg", "img", "nav", "button", "select"])
+    for unread in [*tools, *page.select("[hidden]"), *page.find_all(style=_HIDING)]:
         unread.decompose()
     plain = ["a", "b", "strong", "i", "em", "u", "s", "del", "sup", "sub"]
     converter = MarkdownConverter(heading_style="ATX", bullets="-", strip=plain, escape_asterisks=False, escape_underscores=False, escape_misc=False)
@@ -254,7 +264,8 @@ def _markdown_of(html: str) -> str:
 
 
 _READERS: dict[str, Callable[[Path, str], list[Part]]] = {
-    **dict.fromkeys([".md", ".markdown", ".txt", ".text", ".rst", ".log"], _text),
+    **dict.fromkeys([".md", ".markdown"], _markdown),
+    **dict.fromkeys([".txt", ".text", ".rst", ".log"], _text),
     **dict.fromkeys([".html", ".htm", ".xhtml"], _html),
     **dict.fromkeys([".csv", ".tsv"], _csv),
     **dict.fromkeys([".json", ".jsonl", ".ndjson"], _json),

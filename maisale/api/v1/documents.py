@@ -49,7 +49,7 @@ def router(running: Callable[[], Replies]) -> APIRouter:
         services = running().services
         if not file.filename:
             raise BadInput("file: the file has no name. Send one with an ending, such as report.pdf.")
-        with tempfile.NamedTemporaryFile(dir=services.settings.data_dir, prefix="upload-") as kept:
+        with tempfile.NamedTemporaryFile(dir=services.settings.files_dir, prefix="upload-") as kept:
             await asyncio.to_thread(_copy, file, kept, services.settings.upload_mb * 1_000_000)
             where = {"collection": collection, "visibility": visibility, "conversation_id": conversation_id or None}
             made = await asyncio.to_thread(add_document, services, caller.scope, Path(kept.name), file.filename, **where)
