@@ -12,7 +12,7 @@ from maisale.ui.sources import short
 from maisale.ui.texts import say
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$>^=:])")
-_CITATION = re.compile(r"\[(\d{1,2})\](?!\()")
+_CITATION = re.compile(r"\[(\d{1,2})\](?:\([^()\s]*\))?")  # with an address of the model's own, which a number must not lead to
 
 
 def turns(messages: Sequence[Message], language: str, running: Reply | None = None, step: str = "") -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ def linked(reply: Reply) -> str:
 
     def link(found: re.Match[str]) -> str:
         number = int(found[1])
-        return f"[[{number}]](#src-{number}-{short(reply.id)})" if number in known else found[0]
+        return f"[[{number}]](#src-{number}-{short(reply.id)})" if number in known else f"[{number}]"
 
     return _CITATION.sub(link, reply.text if reply.ended else _settled(reply.text))
 

@@ -15,6 +15,10 @@ def test_a_known_number_opens_its_card_and_an_unknown_one_stays_text():
     assert linked(REPLY) == "So it is [[1]](#src-1-abcdefgh)[2]."
 
 
+def test_a_number_never_leads_to_another_site():
+    assert linked(replace(REPLY, text="See [1](https://evil.example/x) and [3](//evil.example).")) == "See [[1]](#src-1-abcdefgh) and [3]."
+
+
 def test_a_question_is_neither_markdown_nor_html():
     assert question("# <b>*x*</b>")["content"] == r"\# &lt;b\>\*x\*&lt;/b\>"
 
