@@ -25,7 +25,7 @@ CLOCK_S = 4.0
 
 
 class Shelf:
-    """The handlers of the documents page, of a conversation's files and of the account page."""
+    """The handlers of the documents page and of a conversation's files, and the choice of the language."""
 
     def __init__(self, running: Callable[[], Replies], worker: WorkerWatch):
         self.running = running

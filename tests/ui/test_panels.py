@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from maisale.records import Collection, Conversation, Document, Key, ModelStatus, Named, User
+from maisale.records import Caller, Collection, Conversation, Document, Key, ModelStatus, Named, User
+from maisale.ui.account import account_page
 from maisale.ui.documents import LISTED, attached, documents_page, state
-from maisale.ui.panels import Condition, account_page, banners, chosen, empty_page, header
+from maisale.ui.panels import Condition, banners, chosen, empty_page, header
 from maisale.ui.rail import day_name, rail
 from maisale.ui.sign_in import key_page, sign_in_page
 
@@ -81,7 +82,7 @@ def test_who_may_not_write_sees_no_drop_zone():
         rail(USER, [Conversation("c", HOSTILE, 0, 0)], "c", "en"),
         page(replace(PAPER, title=HOSTILE, collection=HOSTILE, stage="failed", cause=HOSTILE), notice=HOSTILE),
         attached([replace(PAPER, title=HOSTILE)], "en"),
-        account_page(USER, [Key("k", "u", HOSTILE, ("chat",), 0.0)], "en"),
+        account_page(Caller(USER, "k", ("chat",)), [Key("k", "u", HOSTILE, ("chat",), 0.0)], "en"),
         banners(replace(FINE, models=replace(AWAY, url=HOSTILE), generation_model=HOSTILE), "en"),
         sign_in_page("en", HOSTILE),
         key_page("vi", '"' + HOSTILE),
