@@ -130,7 +130,8 @@ def givable(caller: Caller) -> list[str]:
 def _fresh(step: Step, fresh_until: float, clock: Clock) -> str:
     language = clock.language
     if fresh_until > clock.now:
-        said = f'<p class="line ok" role="status">{dot("ok")}{say(language, "fresh_until", when=clock.moment(fresh_until))}</p>'
+        focus = ' tabindex="-1" data-focus' if step.name == "fresh" else ""
+        said = f'<p class="line ok" role="status"{focus}>{dot("ok")}{say(language, "fresh_until", when=clock.moment(fresh_until))}</p>'
     else:
         said = key_again(step if step.name == "fresh" else Step("fresh"), "fresh_why", language)
     return f'<h2>{say(language, "fresh_title")}</h2>{said}'

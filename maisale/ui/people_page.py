@@ -12,7 +12,7 @@ from maisale.text import fold
 from maisale.ui.account import has_ended, key_row, listed_keys, step_button
 from maisale.ui.documents import menu_button
 from maisale.ui.markup import Clock, esc, find_box
-from maisale.ui.steps import Step, back, chooser, confirmation, key_again, outcome, refusal, text_field
+from maisale.ui.steps import Step, back, chooser, confirmation, once_fresh, outcome, refusal, text_field
 from maisale.ui.texts import say
 
 OF_A_PERSON = ("person", "role", "revoke", "invite", "delete")  # the steps that open somebody's row
@@ -36,11 +36,14 @@ def people_page(
     rows = "".join(_row(caller, user, step if user.id == opened else None, keys, fresh, clock) for user in users)
     teams = _teams(tenants, fresh, step, language) if caller.user.role == "instance_admin" else ""
     placed = opened or step.name in ("new", "add_team") or (step.name == "delete_team" and step.id in {one.id for one in tenants})
+    invitation = _invitation(caller, tenants, step, language) if step.name == "new" else ""
+    words = say(language, "invite_colleague")
+    invite = "" if invitation else f'<button type="button" class="button accent" data-do="step" data-step="new">{words}</button>'
     counts = {"people": say(language, "n_people", n=len(users)), "teams": say(language, "n_teams", n=len(tenants))}
     return _frame(
         f"<span>{say(language, 'people_summary', **counts)}</span>",
-        f'{"" if placed else refusal(step)}{outcome(step, language)}{_invitation(caller, tenants, step, language)}'
-        f'<div class="filters">{find_box(say(language, "find_person"))}</div><ul class="listed">{rows}</ul>'
+        f'{"" if placed else refusal(step)}{outcome(step, language)}{invitation}<div class="filters">{invite}{find_box(say(language, "find_person"))}</div>'
+        f'<ul class="listed">{rows}</ul>'
         f'<p class="hint" data-none hidden>{say(language, "no_match")}</p>{teams}',
         clock,
     )
@@ -64,10 +67,8 @@ def _frame(summary: str, body: str, clock: Clock) -> str:
 
 
 def _invitation(caller: Caller, tenants: Sequence[Tenant], step: Step, language: str) -> str:
-    """Behind a button, the form that adds a person and makes the link for them."""
+    """The form that adds a person and makes the link for them."""
     words = say(language, "invite_colleague")
-    if step.name != "new":
-        return f'<p class="acts"><button type="button" class="button accent" data-do="step" data-step="new">{words}</button></p>'
     name = text_field("name", say(language, "name"), step.typed.get("name", ""), 'required maxlength="80" data-focus')
     role = chooser("role", say(language, "role"), _roles(caller, language), step.typed.get("role", "member"))
     names = [(one.name, one.name) for one in tenants]
@@ -133,14 +134,7 @@ def _asked(user: User, step: Step, fresh: bool, language: str) -> str:
         verb = say(language, "delete_name", name=user.name)
     else:
         reasons, verb = [say(language, "new_invitation_why", name=user.name)], say(language, "make_invitation")
-    return _once_fresh(step, verb, reasons, fresh, language)
-
-
-def _once_fresh(step: Step, verb: str, reasons: list[str], fresh: bool, language: str) -> str:
-    if fresh:
-        return confirmation(step.name, verb, reasons, language, refusal(step))
-    words = "".join(f"<p>{esc(reason)}</p>" for reason in reasons)
-    return f'<div class="asked" role="group" aria-label="{esc(verb)}">{words}{key_again(step, "fresh_needed", language)}</div>'
+    return once_fresh(step, verb, reasons, fresh, language)
 
 
 def _teams(tenants: Sequence[Tenant], fresh: bool, step: Step, language: str) -> str:
@@ -160,7 +154,7 @@ def _team(tenant: Tenant, fresh: bool, step: Step | None, language: str) -> str:
     people = say(language, "n_people", n=tenant.users)
     button = "" if tenant.name == FIRST_TENANT else step_button("delete_team", say(language, "delete"), tenant.name)
     verb, reasons = say(language, "delete_name", name=tenant.name), [say(language, "delete_team_goes", name=tenant.name, people=people)]
-    below = _once_fresh(step, verb, reasons, fresh, language) if step else ""
+    below = once_fresh(step, verb, reasons, fresh, language) if step else ""
     return (
         f'<li data-id="{esc(tenant.id)}"><div class="line"><span class="name"><b>{esc(tenant.name)}</b></span><span class="role">{people}</span>'
         f'<span class="acts">{button}</span></div>{below}</li>'

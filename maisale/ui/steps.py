@@ -34,12 +34,10 @@ def outcome(step: Step, language: str) -> str:
     """What the last act did; a secret that it made, with a button that copies it and one that takes it out of the page."""
     if not step.secret:
         return f'<p class="outcome" role="status" tabindex="-1" data-focus>{esc(step.done)}</p>' if step.done else ""
-    copy = (
-        f'<button type="button" class="button accent" data-copy="{say(language, "copied")}" data-selected="{say(language, "copy_yourself")}" aria-live="polite" data-focus>'
-        f'{say(language, "copy")}</button>'
-    )
+    then = f'data-copy="{say(language, "copied")}" data-selected="{say(language, "copy_yourself")}"'
+    copy = f'<button type="button" class="button accent" {then} aria-live="polite" data-focus>{say(language, "copy")}</button>'
     return (
-        f'<div class="made"><p role="status"><b>{esc(step.done)}</b> {esc(step.about_secret)}</p>'
+        f'<div class="made"><p role="status"><b>{esc(step.done)}</b>{esc(step.about_secret)}</p>'
         f'<textarea readonly rows="2" spellcheck="false" autocomplete="off" data-secret aria-label="{esc(step.done)}">{esc(step.secret)}</textarea>'
         f'<p class="acts">{copy}<button type="button" class="button" data-do="show">{say(language, "finished")}</button></p></div>'
     )
@@ -47,22 +45,33 @@ def outcome(step: Step, language: str) -> str:
 
 def confirmation(do: str, verb: str, reasons: list[str], language: str, problem: str = "") -> str:
     """Asks before something is done. verb, reasons: words; the button that does nothing has the focus."""
-    words = "".join(f"<p>{esc(reason)}</p>" for reason in reasons)
+    words = _why(reasons)
     yes = f'<button type="button" class="button danger" data-do="{do}">{esc(verb)}</button>'
     no = f'<button type="button" class="button" data-do="back" data-focus>{say(language, "keep" if do.startswith("delete") else "cancel")}</button>'
     return f'<div class="confirm" role="group" aria-label="{esc(verb)}">{words}{problem}<p class="acts">{yes}{no}</p></div>'
 
 
-def key_again(step: Step, why: str, language: str) -> str:
+def once_fresh(step: Step, verb: str, reasons: list[str], fresh: bool, language: str) -> str:
+    """A confirmation of what needs a fresh key; without one, the same reasons with the form to type the key."""
+    if fresh:
+        return confirmation(step.name, verb, reasons, language, refusal(step))
+    return key_again(step, "fresh_needed", language, reasons)
+
+
+def key_again(step: Step, why: str, language: str, reasons: list[str] | None = None) -> str:
     """The form to type one's key again; afterwards the page goes on with `step`."""
     minutes, focus = FRESH_S // 60, " data-focus" if step.problem or why == "fresh_needed" else ""
     return (
-        f'<form class="confirm" data-act="fresh" data-step="{esc(step.name)}"><p>{say(language, why, n=minutes)}</p>'
+        f'<form class="confirm" data-act="fresh" data-step="{esc(step.name)}">{_why(reasons or [])}<p>{say(language, why, n=minutes)}</p>'
         f'<label class="field"><span>{say(language, "your_key")}</span>'
         f'<input name="key" type="password" autocomplete="current-password" spellcheck="false" required maxlength="400"{focus}></label>'
         f'{refusal(step)}<p class="acts"><button class="button accent">{say(language, "fresh_go")}</button>'
         f'{"" if why == "fresh_why" else back(language)}</p></form>'
     )
+
+
+def _why(reasons: list[str]) -> str:
+    return "".join(f"<p>{esc(reason)}</p>" for reason in reasons)
 
 
 def back(language: str) -> str:

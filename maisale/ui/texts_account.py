@@ -60,7 +60,7 @@ EN = {
     "fresh_why": "What cannot be undone, such as deleting people, needs your key typed again. That holds for {n} minutes in this session.",
     "fresh_needed": "This needs your key typed again. That holds for {n} minutes in this session.",
     "fresh_until": "Your key was typed again. Until {when} this session may do what cannot be undone.",
-    "fresh_go": "Confirm",
+    "fresh_go": "Confirm the key",
     "not_your_key": "This is not a valid key of yours with the permission admin. Check that it was copied whole.",
     # people and teams
     "people_summary": "{people} in {teams}",
@@ -169,7 +169,7 @@ VI = {
     "fresh_why": "Việc không thể hoàn tác, như xoá người, cần nhập lại khoá. Hiệu lực {n} phút trong phiên này.",
     "fresh_needed": "Việc này cần nhập lại khoá. Hiệu lực {n} phút trong phiên này.",
     "fresh_until": "Đã nhập lại khoá. Đến {when}, phiên này được làm những việc không thể hoàn tác.",
-    "fresh_go": "Xác nhận",
+    "fresh_go": "Xác nhận khoá",
     "not_your_key": "Đây không phải là khoá hợp lệ của bạn có quyền admin. Hãy kiểm tra đã chép đủ.",
     "people_summary": "{people} trong {teams}",
     "n_people": "{n} người",
