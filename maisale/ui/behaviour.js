@@ -46,7 +46,8 @@
   // What is typed must not go to a panel that is about to be drawn anew, and no act is done twice.
   const act = (panel, detail) => {
     const element = document.getElementById(panel);
-    open.acting = { panel, id: detail.key_id || detail.id };
+    open.acting = { panel, id: detail.key_id || detail.id, back: detail.do === "back" };
+    if (detail.do === "step") open.opener = detail.step;
     if (element) { element.inert = true; setTimeout(() => { element.inert = false; }, 10_000); } // should no answer come
     send(panel, "select", detail);
   };
@@ -345,8 +346,10 @@
     if (!asked) return;
     open.acting = null;
     page.inert = false;
-    const id = asked.id && CSS.escape(asked.id);
-    (element.querySelector("[data-focus]") || (id && element.querySelector(`:is([data-id="${id}"], [data-key-id="${id}"]) .button`)))?.focus();
+    // Else to where the act began.
+    const row = asked.id ? `:is([data-id="${CSS.escape(asked.id)}"], [data-key-id="${CSS.escape(asked.id)}"])` : "", opener = `[data-step="${open.opener}"]`;
+    const places = ["[data-focus]", row && `${row} ${opener}`, row && `${row} .button`, asked.back && opener];
+    places.filter(Boolean).map((place) => element.querySelector(place)).find(Boolean)?.focus();
   };
   const redrawn = (panel, element) => {
     const search = element.querySelector("[data-find]"), list = element.querySelector("[data-scroll]");

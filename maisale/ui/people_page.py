@@ -35,7 +35,8 @@ def people_page(
     opened = step.id if step.name in OF_A_PERSON and step.id in {user.id for user in users} else ""
     rows = "".join(_row(caller, user, step if user.id == opened else None, keys, fresh, clock) for user in users)
     teams = _teams(tenants, fresh, step, language) if caller.user.role == "instance_admin" else ""
-    placed = opened or step.name in ("new", "add_team") or (step.name == "delete_team" and step.id in {one.id for one in tenants})
+    in_teams = teams and (step.name == "add_team" or (step.name == "delete_team" and step.id in {one.id for one in tenants}))
+    placed = opened or step.name == "new" or in_teams
     invitation = _invitation(caller, tenants, step, language) if step.name == "new" else ""
     words = say(language, "invite_colleague")
     invite = "" if invitation else f'<button type="button" class="button accent" data-do="step" data-step="new">{words}</button>'
