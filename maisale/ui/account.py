@@ -63,7 +63,7 @@ def has_ended(key: Key, now: float) -> bool:
 
 def own_key(key: Key, opened_this: bool, step: Step, clock: Clock) -> str:
     """One key with what can be done with it; the confirmation of `step` stands below it."""
-    language, buttons, below = clock.language, [], ""
+    language, buttons, below = clock.language, [], refusal(step)
     if not has_ended(key, clock.now):
         if key.id != ADMIN_KEY_ID and not key.fresh:
             buttons.append(step_button("rotate", say(language, "rotate"), key.name))

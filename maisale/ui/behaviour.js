@@ -48,6 +48,7 @@
     const element = document.getElementById(panel);
     open.acting = { panel, id: detail.key_id || detail.id, back: detail.do === "back" };
     if (detail.do === "step") open.opener = detail.step;
+    if (detail.do === "new") open.people = ""; // whoever is new must not be filtered away
     if (element) { element.inert = true; setTimeout(() => { element.inert = false; }, 10_000); } // should no answer come
     send(panel, "select", detail);
   };
@@ -245,6 +246,7 @@
     // Browsers offer the clipboard only to pages that came by HTTPS or from this machine.
     const done = await (navigator.clipboard?.writeText(secret.value).then(() => true, () => false) ?? document.execCommand("copy"));
     button.textContent = done ? button.dataset.copy : button.dataset.selected;
+    if (done) button.focus();
   };
 
   document.addEventListener("click", (event) => {

@@ -89,7 +89,7 @@ class People:
             here = here if do == "fresh" else replace(here, name=do)
             if isinstance(problem, NotAllowed) and do in ONCE_FRESH and not who.caller.fresh:
                 return who, here  # which asks for the key
-            words = self._taken(who, asked) if isinstance(problem, BadInput) else ""
+            words = await asyncio.to_thread(self._taken, who, asked) if isinstance(problem, BadInput) else ""
             return who, replace(here, problem=words or told(problem, who.language), typed={name: asked[name] for name in KEPT if name in asked})
 
     @property

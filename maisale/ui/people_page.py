@@ -44,7 +44,7 @@ def people_page(
     return _frame(
         f"<span>{say(language, 'people_summary', **counts)}</span>",
         f'{"" if placed else refusal(step)}{outcome(step, language)}{invitation}<div class="filters">{invite}{find_box(say(language, "find_person"))}</div>'
-        f'<ul class="listed">{rows}</ul>'
+        f'<ul class="listed" aria-label="{say(language, "people")}">{rows}</ul>'
         f'<p class="hint" data-none hidden>{say(language, "no_match")}</p>{teams}',
         clock,
     )
@@ -109,6 +109,7 @@ def _opened(caller: Caller, user: User, step: Step, keys: Sequence[Key], fresh: 
     role = f'<form class="fields" data-act="role">{chooser("role", say(language, "role"), _roles(caller, language), user.role)}{change}</form>'
     valid = [key for key in listed_keys(keys, clock.now) if not has_ended(key, clock.now)]
     rows = "".join(_key(key, step, clock) for key in valid)
+    lost = step.name == "revoke" and step.key_id not in {key.id for key in valid}
     listed = f'<ul class="keys">{rows}</ul>' if rows else f'<p class="hint">{say(language, "no_valid_key")}</p>'
     acts = step_button("invite", say(language, "new_invitation"), user.name)
     if not first:
@@ -116,7 +117,7 @@ def _opened(caller: Caller, user: User, step: Step, keys: Sequence[Key], fresh: 
     asked = _asked(user, step, fresh, language) if step.name in ("invite", "delete") else ""
     return (
         f'<div class="opened">{f"""<p class="hint">{say(language, "first_admin_stays")}</p>""" if first else role}'
-        f'{refusal(step) if step.name in ("person", "role") else ""}<h3>{say(language, "their_keys")}</h3>'
+        f'{refusal(step) if step.name in ("person", "role") or lost else ""}<h3>{say(language, "their_keys")}</h3>'
         f'{listed}{asked or f"""<p class="acts">{acts}</p>"""}</div>'
     )
 
@@ -147,7 +148,7 @@ def _teams(tenants: Sequence[Tenant], fresh: bool, step: Step, language: str) ->
         form = f'<form class="confirm" data-act="add_team" aria-label="{add}">{name}{refusal(step)}{buttons}</form>'
     else:
         form = f'<p class="acts"><button type="button" class="button" data-do="step" data-step="add_team">{add}</button></p>'
-    return f'<h2>{say(language, "teams")}</h2><ul class="listed">{rows}</ul>{form}'
+    return f'<h2>{say(language, "teams")}</h2><ul class="listed" aria-label="{say(language, "teams")}">{rows}</ul>{form}'
 
 
 def _team(tenant: Tenant, fresh: bool, step: Step | None, language: str) -> str:

@@ -149,6 +149,11 @@ def test_somebody_else_s_key_looks_like_a_missing_one(services, linh, lan, do):
         assert keys.caller_of_key(services.db, victim.text)
 
 
+def test_a_key_that_ended_meanwhile_says_so_in_its_row(services, lan, linh):
+    keys.revoke_key(services.db, linh.key.id)
+    assert "it was revoked before" in lan.on("people", do="revoke", id=linh.user.id, key_id=linh.key.id)
+
+
 # The key typed again
 
 
