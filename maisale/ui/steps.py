@@ -46,7 +46,8 @@ def outcome(step: Step, language: str) -> str:
 def confirmation(do: str, verb: str, reasons: list[str], language: str, problem: str = "") -> str:
     """Asks before something is done. verb, reasons: words; the button that does nothing has the focus."""
     words = _why(reasons)
-    yes = f'<button type="button" class="button danger" data-do="{do}">{esc(verb)}</button>'
+    kind = "accent" if do in ("rotate", "invite") else "danger"
+    yes = f'<button type="button" class="button {kind}" data-do="{do}">{esc(verb)}</button>'
     no = f'<button type="button" class="button" data-do="back" data-focus>{say(language, "keep" if do.startswith("delete") else "cancel")}</button>'
     return f'<div class="confirm" role="group" aria-label="{esc(verb)}">{words}{problem}<p class="acts">{yes}{no}</p></div>'
 
