@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from maisale.library.folders import index_knowledge
 from maisale.services import open_services
 
 log = logging.getLogger(__name__)
+
+_TOKEN = re.compile(r"(/link/)[^/\s?]+")
 
 CLOSING_S = 4  # for open requests; with replies and worker the whole stays under 10 s
 
@@ -55,6 +58,8 @@ class Life:
         return self.running().services.settings.upload_mb * 2**20
 
     async def __aenter__(self) -> Life:
+        # `uvicorn app:app` logs every address that is asked for, and that of a link opens the door.
+        logging.getLogger("uvicorn.access").addFilter(_without_tokens)
         try:
             return await self._begin()
         except MaiSaleError as problem:
@@ -95,6 +100,12 @@ class Life:
         if sessions.somebody_signed_in(db):
             return f"Mai-Sale runs at {settings.address}"
         return f"Mai-Sale runs at {settings.address}  Sign in: {settings.address}/link/{sessions.make_sign_in_link(db)} (one use, ten minutes)"
+
+
+def _without_tokens(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(_TOKEN.sub(r"\1…", one) if isinstance(one, str) else one for one in record.args)
+    return True
 
 
 class PlainRefusal:
