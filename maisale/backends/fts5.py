@@ -1,31 +1,26 @@
 """Word search by SQLite's FTS5: one index per tenant and kind, over folded words and over English stems.
 
 FTS5 finds the candidates, with the filter inside the query (a join behind it ranks every match first: 365 ms instead of 28 ms at 100 k chunks).
-The scores are computed here from the few candidates' words: parts of a question carry weights, and a score is BM25 over the most it could be, so
-that scores of tenants, kinds and languages can be compared. Which words count is text.py's to say; how scores are used, flow/ranking.py's.
+fts5_scores.py scores the few candidates by their words. Which words count is text.py's to say; how scores are used, flow/ranking.py's.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from maisale.backends.fts5_scores import Part, WeightedQuestion, idf_of
 from maisale.contracts import Database, Transaction
 from maisale.frequency import telling
 from maisale.records import Chunk, SearchFilter, WordHit
 from maisale.stemming import porter, stem, variants
-from maisale.text import content_words, indexed_text, language, word_pairs, words
+from maisale.text import indexed_text, language, words
 
-K1, B = 1.2, 0.75  # Robertson & Zaragoza, The Probabilistic Relevance Framework, 2009
-PAIR_WEIGHT = 0.5  # of a word pair beside a word; 1 costs English .02 R@1, 0 costs Vietnamese .055 (XQuAD)
 CANDIDATES = 2  # rows taken from FTS5 for each one asked for
-FEWEST_ROWS = 200  # in an index of three chunks, words would else weigh nothing beside those that occur in none
 # Matches that a query may walk through before its commonest words are left to the scoring. At 100,000 chunks 20,000 take 66 ms and 8,000 take 48;
 # of the first three chunks they agree on .992, which two equal runs do on .995.
 MANY_ROWS = 8_000
@@ -95,9 +90,9 @@ class FTS5Index:
         tables = [(table, counts) for tenant in tenants if (counts := self._count(table := _table(tenant, kind))) is not None]
         total = sum(counts.rows for _, counts in tables)
         seen = [self._seen(table, "words", counts, wanted) for table, counts in tables]
-        return {word: _idf(total, sum(one[word] for one in seen)) for word in wanted}
+        return {word: idf_of(total, sum(one[word] for one in seen)) for word in wanted}
 
-    def _candidates(self, table: str, counts: _Counts, where: SearchFilter, question: _Question, limit: int) -> list[dict]:
+    def _candidates(self, table: str, counts: _Counts, where: SearchFilter, question: WeightedQuestion, limit: int) -> list[dict]:
         """key and body of the rows that FTS5 ranks first, for each part by words with their pairs and by stems."""
         place = "" if self._holds_all(table, counts, where) else f"place : ({_place_filter(where)}) AND "
         found: dict[str, dict] = {}
@@ -127,25 +122,25 @@ class FTS5Index:
         places = list(dict.fromkeys(_token("zc", one) for one in where.collections))
         return sum(self._seen(table, "words", counts, places).values()) == counts.rows
 
-    def _question(self, table: str, counts: _Counts, parts: Sequence[tuple[str, float]]) -> _Question:
+    def _question(self, table: str, counts: _Counts, parts: Sequence[tuple[str, float]]) -> WeightedQuestion:
         made = []
         for text, weight in parts:
             language_of = language(text)
-            part = _Part.of(text, weight, language_of)
+            part = Part.of(text, weight, language_of)
             if not part.words:
                 continue
             seen = self._seen(table, "words", counts, part.words)
-            part.idf.update((word, _idf(counts.rows, seen[word]) * telling(word, language_of)) for word in part.words)
+            part.idf.update((word, idf_of(counts.rows, seen[word]) * telling(word, language_of)) for word in part.words)
             seen = self._seen(table, "pairs", counts, part.pairs)
-            part.pair_idf.update((pair, _idf(counts.rows, seen[pair])) for pair in part.pairs)
+            part.pair_idf.update((pair, idf_of(counts.rows, seen[pair])) for pair in part.pairs)
             if language_of == "en":
                 part.stems.extend(dict.fromkeys(stem(word) for word in part.words))
                 seen = self._seen(table, "stems", counts, part.words)
                 for word in part.words:
-                    weight = _idf(counts.rows, seen[word]) * telling(word, language_of)
+                    weight = idf_of(counts.rows, seen[word]) * telling(word, language_of)
                     part.stem_idf[stem(word)] = max(part.stem_idf.get(stem(word), 0.0), weight)
             made.append(part)
-        return _Question(made, counts.length)
+        return WeightedQuestion(made, counts.length)
 
     def _count(self, table: str) -> _Counts | None:
         """How many rows of which mean length; None while the tenant has no such table."""
@@ -188,69 +183,6 @@ class _Counts:
     length: float  # mean, in words
     until: float  # monotonic time
     seen: dict[str, dict[Any, int]] = field(default_factory=dict)
-
-
-@dataclass
-class _Part:
-    """One turn of the conversation as words to look for."""
-
-    weight: float
-    words: list[str]
-    pairs: list[tuple[str, str]]
-    idf: dict[str, float] = field(default_factory=dict)
-    pair_idf: dict[tuple[str, str], float] = field(default_factory=dict)
-    stems: list[str] = field(default_factory=list)
-    stem_idf: dict[str, float] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, text: str, weight: float, language_of: str) -> _Part:
-        return cls(weight, list(dict.fromkeys(content_words(text, language_of))), list(dict.fromkeys(word_pairs(text, language_of))))
-
-
-class _Question:
-    """The weighted parts, ready to score a row's words."""
-
-    def __init__(self, parts: list[_Part], mean_length: float):
-        self.parts = parts
-        self._mean_length = mean_length
-        self._most_words = (K1 + 1) * sum(part.weight * (sum(part.idf.values()) + PAIR_WEIGHT * sum(part.pair_idf.values())) for part in parts)
-        self._most_stems = (K1 + 1) * sum(part.weight * sum(part.stem_idf.values()) for part in parts)
-        self._words = {word for part in parts for word in part.words}
-        self._pairs = {pair for part in parts for pair in part.pairs}
-        self._stems = {one for part in parts for one in part.stems}
-        # A stem keeps its word's first letters; most words of a row need not be stemmed.
-        self._starts = {form[:2] for part in parts if part.stems for word in part.words for form in variants(word)}
-
-    def score(self, key: str, body: str) -> WordHit:
-        found = body.split()
-        longer = K1 * (1 - B + B * len(found) / self._mean_length)
-        times_of = Counter(found)
-        tally = {word: times_of[word] for word in self._words if word in times_of}
-        running = f" {body} "
-        near = ((one, two) for one, two in self._pairs if one in times_of and two in times_of)
-        pairs = {(one, two): times for one, two in near if (times := running.count(f" {one} {two} "))}
-        stems: Counter[str] = Counter()
-        for word, times in times_of.items() if self._stems else ():
-            if word[:2] in self._starts and (root := stem(word)) in self._stems:
-                stems[root] += times
-
-        def saturated(times: int) -> float:
-            return times * (K1 + 1) / (times + longer)
-
-        by_words = by_stems = 0.0
-        for part in self.parts:
-            by_words += part.weight * sum(part.idf[word] * saturated(tally[word]) for word in part.words if word in tally)
-            by_words += part.weight * PAIR_WEIGHT * sum(part.pair_idf[pair] * saturated(pairs[pair]) for pair in part.pairs if pair in pairs)
-            by_stems += part.weight * sum(part.stem_idf[one] * saturated(stems[one]) for one in part.stems if one in stems)
-        return WordHit(key, _over(by_words, self._most_words), _over(by_stems, self._most_stems))
-
-
-def _over(score: float, most: float) -> float:
-    return score / most if most else 0.0
-
-
-def _idf(rows: int, seen: int) -> float:
-    return math.log(1 + (max(rows, FEWEST_ROWS) - seen + 0.5) / (seen + 0.5)) if rows else 0.0
 
 
 def _rare_first(terms: Sequence[str], seen: Mapping[str, int]) -> list[str]:
