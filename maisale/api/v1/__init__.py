@@ -35,6 +35,7 @@ REFUSALS = {
     422: "What was sent cannot be taken as it is.",
     429: "Too often; try again after Retry-After seconds.",
     503: "It cannot be served in time; nothing was stored.",
+    507: "The disk is full or not writable; nothing was stored.",
 }
 
 
