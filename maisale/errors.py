@@ -38,6 +38,12 @@ class Busy(MaiSaleError):
     status = 409
 
 
+class TooLarge(MaiSaleError):
+    """More bytes came than are taken; nothing was stored."""
+
+    status = 413
+
+
 class Overloaded(MaiSaleError):
     """It cannot be served in time; nothing was stored."""
 

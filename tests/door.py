@@ -36,10 +36,12 @@ class Looks:
         return f"<html lang={language}><input id=key value={key}>"
 
 
-def build_app(page: gr.Blocks, db: Database, settings: Settings, lifespan=None) -> FastAPI:
+def build_app(page: gr.Blocks, db: Database, settings: Settings, lifespan=None, add_routes=lambda app: None) -> FastAPI:
+    """add_routes: what is served beside the page, in front of it."""
     tune_gradio(page)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.include_router(pages.router(lambda: SimpleNamespace(services=SimpleNamespace(db=db, settings=settings)), Looks()))
+    add_routes(app)
     counted = Limits(settings.rate_limit)
     app.add_middleware(gate.Gate, accounts=lambda: db, limits=lambda: counted, surface=GradioSurface(page))
     app.add_middleware(CORSMiddleware, allow_origins=[])

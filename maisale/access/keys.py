@@ -48,10 +48,7 @@ def issue_own(db: Database, caller: Caller, name: str = "", permissions: Sequenc
     wanted = tuple(permissions) or tuple(one for one in caller.permissions if one in USUAL_PERMISSIONS)
     if beyond := sorted(set(wanted) & set(PERMISSIONS) - set(caller.permissions)):
         raise NotAllowed(f"The key that asks lacks the permission {beyond[0]!r}, so it cannot give it to another.")
-    if caller.expires_at is not None:
-        left = max(0.0, caller.expires_at - time.time())
-        lasts_s = left if lasts_s is None else min(lasts_s, left)
-    return issue_key(db, caller.user, name, wanted, lasts_s)
+    return issue_key(db, caller.user, name, wanted, _no_longer(caller, lasts_s))
 
 
 def mint_fresh(db: Database, caller: Caller, lasts_s: float = FRESH_S) -> tuple[Key, str]:
@@ -64,7 +61,10 @@ def mint_fresh(db: Database, caller: Caller, lasts_s: float = FRESH_S) -> tuple[
 
 
 def rotate_key(db: Database, caller: Caller, key: Key, overlap_s: float = OVERLAP_S) -> tuple[Key, str]:
-    """A new key with the name, permissions and length of life of `key`, which goes on for `overlap_s` seconds."""
+    """A new key with the name, permissions and length of life of `key`, which goes on for `overlap_s` seconds.
+
+    Another key of one's own gets no longer life than the key that asks has; a fresh one may give any.
+    """
     if key.id == ADMIN_KEY_ID:
         raise BadInput("X_API_KEY_ADMIN is rotated where it is set: give it another value and start again.")
     now = time.time()
@@ -76,6 +76,8 @@ def rotate_key(db: Database, caller: Caller, key: Key, overlap_s: float = OVERLA
         raise NotAllowed(f"The key that asks lacks the permission {beyond[0]!r} of the one to be rotated.")
     user = accounts.get_user(db, key.user_id)
     lasts_s = key.expires_at - key.created_at if key.expires_at else None
+    if key.id != caller.key_id and not caller.fresh:
+        lasts_s = _no_longer(caller, lasts_s)
 
     def work(tx: Transaction) -> tuple[Key, str]:
         made = make(tx, user, key.name, key.permissions, lasts_s)
@@ -95,6 +97,16 @@ def revoke_key(db: Database, key_id: str) -> None:
     known = _KEY_FORM.fullmatch(key_id)
     if not db.write(lambda tx: accounts.revoke_key(tx, known.group(1) if known else key_id, time.time())):
         raise NotFound("There is no such key, or it was revoked before. `keys list` shows the ids.")
+
+
+def revoke_for(db: Database, caller: Caller, key: Key) -> None:
+    """Ends `key` for the person who asks. A key that may do less than `key` does not end it: a dashboard's must not shut its owner out."""
+    if key.id == ADMIN_KEY_ID:
+        raise BadInput("X_API_KEY_ADMIN is ended where it is set: give it another value, or none, and start again.")
+    beyond = sorted(set(key.permissions) - set(caller.permissions))
+    if beyond and key.user_id == caller.user.id and key.id != caller.key_id:
+        raise NotAllowed(f"The key that asks lacks the permission {beyond[0]!r} of the one to be revoked.")
+    revoke_key(db, key.id)
 
 
 def caller_of_key(db: Database, text: str) -> Caller | None:
@@ -154,6 +166,14 @@ def keep_admin_key(tx: Transaction, admin: User, text: str) -> None:
     accounts.delete_key(tx, ADMIN_KEY_ID)
     if text:
         accounts.insert_key(tx, admin, Key(ADMIN_KEY_ID, admin.id, "X_API_KEY_ADMIN", PERMISSIONS, time.time()), hash_of(text))
+
+
+def _no_longer(caller: Caller, lasts_s: float | None) -> float | None:
+    """At most what is left of the key that asks."""
+    if caller.expires_at is None:
+        return lasts_s
+    left = max(0.0, caller.expires_at - time.time())
+    return left if lasts_s is None else min(lasts_s, left)
 
 
 def permissions_of(user: User) -> tuple[str, ...]:

@@ -49,8 +49,8 @@ class Surface(Protocol):
     def named(self, number: int) -> str | None:
         """The name of the public function of this number; None: it is the page's own."""
 
-    def has_function(self, number: int, session_hash: str | None) -> bool:
-        """Whether the page of this session has a function of this number."""
+    def values(self, number: int, session_hash: str | None) -> int | None:
+        """How many values the function of this number takes on the page of this session; None: there is none."""
 
 
 class Claims:
@@ -192,10 +192,14 @@ class Ownership:
         number, session = body.get("fn_index"), body.get("session_hash")
         if number is None and named:
             raise NotFound("Functions are called by name through /gradio_api/call/v2/{name}. GET /gradio_api/info lists them.")
-        if not isinstance(number, int) or isinstance(number, bool) or not self._surface.has_function(number, session):
+        known = isinstance(number, int) and not isinstance(number, bool)
+        takes = self._surface.values(number, session if isinstance(session, str) else None) if known else None
+        if takes is None:
             raise NotFound("There is no function of this number on this page. Reload the page if it was open during an update.")
         if not isinstance(body.get("data"), list):
             raise BadInput('The values of a call come as a list: {"data": [...]}.')
+        if len(body["data"]) != takes:
+            raise BadInput(f"This function takes as many values as it has inputs, {takes}; {len(body['data'])} came.")
 
     def _claim_session(self, user_id: str, session: Any) -> None:
         if not isinstance(session, str) or not 1 <= len(session) <= 100 or not self._sessions.claim(user_id, session):

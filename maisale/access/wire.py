@@ -12,6 +12,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+UNFIT = "These values cannot be taken by this function. The server's log says more."
 BODY_BYTES = 4 << 20  # of a call's JSON; files come through /gradio_api/upload
 
 
@@ -30,6 +31,8 @@ async def json_body(receive: Receive) -> tuple[bytes, dict[str, Any]]:
     raw = b"".join(parts)
     try:
         body = json.loads(raw)
+        if rb"\u" in raw:  # half a character passes for text here, and breaks whoever writes it on
+            json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as problem:
         raise BadInput("The body of the request is not JSON.") from problem
     if not isinstance(body, dict):
@@ -54,24 +57,34 @@ def again(raw: bytes, receive: Receive) -> Receive:
 def reading(send: Send, learn: Callable[[Any], None]) -> Send:
     """`send` that shows a JSON answer to `learn` before the caller gets it."""
 
-    def read(start: Message, body: bytes) -> None:
+    def read(start: Message, body: bytes) -> bytes:
         if start["status"] == 200:
             learn(json.loads(body))
+        return body
 
     return _holding(send, read)
 
 
 def with_words(send: Send) -> Send:
-    """`send` that does not call a refusal in words a broken server: Gradio 6.31 answers 500 to every error of a direct call."""
+    """`send` that does not call a refusal a broken server: Gradio 6.31 answers 500 to every error of a direct call, without words to most.
 
-    def read(start: Message, body: bytes) -> None:
-        if start["status"] == 500 and _says_why(body):
-            start["status"] = 422
+    Values of a wrong type end in its components, before our functions could refuse them; the log has the cause of every one.
+    """
+
+    def read(start: Message, body: bytes) -> bytes:
+        if start["status"] != 500 or (said := _error_in(body)) is None:
+            return body
+        start["status"] = 422
+        if said:
+            return body
+        body = json.dumps({"error": UNFIT, "detail": UNFIT}).encode()
+        start["headers"] = [(name, value) for name, value in start["headers"] if name != b"content-length"] + [(b"content-length", b"%d" % len(body))]
+        return body
 
     return _holding(send, read)
 
 
-def _holding(send: Send, read: Callable[[Message, bytes], None]) -> Send:
+def _holding(send: Send, read: Callable[[Message, bytes], bytes]) -> Send:
     start: Message = {}
     parts: list[bytes] = []
 
@@ -82,20 +95,20 @@ def _holding(send: Send, read: Callable[[Message, bytes], None]) -> Send:
             return
         parts.append(message.get("body", b""))
         if not message.get("more_body", False):
-            body = b"".join(parts)
-            read(start, body)
+            body = read(start, b"".join(parts))
             await send(start)
             await send({"type": "http.response.body", "body": body, "more_body": False})
 
     return hold
 
 
-def _says_why(body: bytes) -> bool:
+def _error_in(body: bytes) -> str | None:
+    """What Gradio's answer gives as its error, empty for none; None when it is no such answer."""
     try:
         answer = json.loads(body)
     except ValueError:
-        return False
-    return isinstance(answer, dict) and bool(answer.get("error"))
+        return None
+    return str(answer["error"] or "") if isinstance(answer, dict) and "error" in answer else None
 
 
 def paths(body: Any) -> list[Any]:

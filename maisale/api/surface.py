@@ -25,12 +25,13 @@ class GradioSurface:
         function = self._demo.fns.get(number)
         return function.api_name if function and function.api_visibility == "public" else None
 
-    def has_function(self, number: int, session_hash: str | None) -> bool:
+    def values(self, number: int, session_hash: str | None) -> int | None:
         # A page that renders parts anew has functions of its own, numbered on.
         sessions = self._demo.state_holder
-        if session_hash and session_hash in sessions:
-            return number in sessions.session_data[session_hash].blocks_config.fns
-        return number in self._demo.fns
+        rendered = session_hash and session_hash in sessions
+        functions = sessions.session_data[session_hash].blocks_config.fns if rendered else self._demo.fns
+        function = functions.get(number)
+        return len(function.inputs) if function and function.fn else None  # without fn it is the browser's own
 
 
 def _arguments(function: object) -> Arguments:

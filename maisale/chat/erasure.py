@@ -8,7 +8,7 @@ import time
 from maisale.chat.replies import Replies
 from maisale.library.documents import erase_documents
 from maisale.records import Tenant, User
-from maisale.store import accounts, conversations, documents
+from maisale.store import accounts, conversations, documents, jobs
 
 
 async def delete_user(replies: Replies, user: User, heir: User) -> None:
@@ -33,6 +33,7 @@ async def delete_tenant(replies: Replies, tenant: Tenant, heir: User) -> None:
         await delete_user(replies, user, heir)
     await asyncio.to_thread(erase_documents, services, documents.documents_of_tenant(services.db, tenant.id))
     await services.db.awrite(lambda tx: documents.delete_collections(tx, tenant.id))
+    await services.db.awrite(lambda tx: jobs.forget_tenant(tx, tenant.id))
     await services.db.awrite(lambda tx: accounts.delete_tenant(tx, tenant.id))
 
 

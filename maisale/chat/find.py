@@ -14,7 +14,7 @@ EXCERPT_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A conversation with the message that matches best; without one its title matches."""
+    """A conversation with the message that matches best; without one only its title matches."""
 
     conversation: Conversation
     score: float  # 0..1, of the words; 1 for a title
@@ -26,14 +26,18 @@ def find_conversations(services: Services, scope: Scope, query: str, limit: int)
     """Best first, each conversation once. Messages are found once their background job is done, a moment after they were sent."""
     own = {one.id: one for one in conversations.list_conversations(services.db, scope, limit=100_000)}
     wanted = fold(query)
-    found = {one.id: Found(one, 1.0) for one in own.values() if wanted in fold(one.title)}
+    found = {one.id: Found(one, 1.0) for one in own.values() if wanted and wanted in fold(one.title)}
     where = documents.own_conversations(scope, tuple(own))
     hits = services.words.search("messages", where, [(query, 1.0)], limit * 4) if own else []
     texts = chunks.chunks(services.db, where, [hit.key for hit in hits])
     for hit in hits:
         chunk = texts.get(hit.key)
-        if chunk and chunk.conversation_id in own:
-            found.setdefault(
-                chunk.conversation_id, Found(own[chunk.conversation_id], max(hit.words, hit.stems), chunk.message_id, chunk.text[:EXCERPT_CHARACTERS])
-            )
+        if not chunk or chunk.conversation_id not in own:
+            continue
+        known = found.get(chunk.conversation_id)
+        if known and known.message_id:
+            continue  # by a better message
+        # A title is often its first question: the message is shown all the same.
+        score = known.score if known else max(hit.words, hit.stems)
+        found[chunk.conversation_id] = Found(own[chunk.conversation_id], score, chunk.message_id, chunk.text[:EXCERPT_CHARACTERS])
     return sorted(found.values(), key=lambda one: (-one.score, -one.conversation.updated_at))[:limit]

@@ -118,6 +118,7 @@ def delete_conversation(services: Services, scope: Scope, conversation_id: str) 
     def work(tx: Transaction) -> tuple[list[str], list[str]]:
         conversations.get_conversation(tx, scope, conversation_id)
         files = documents.documents_of_conversation(tx, conversation_id)
+        jobs.forget(tx, [*files, *conversations.message_ids(tx, scope, conversation_id)])
         job_ids = _erase_chunks(services, tx, conversation_id, chunks.conversation_chunks(tx, scope, conversation_id))
         conversations.delete_conversation(tx, scope, conversation_id)
         return job_ids, files
@@ -192,6 +193,7 @@ def receive(
 
 def erase(services: Services, tx: Transaction, document_id: str) -> list[str]:
     """Everything of a document but its file; returns the jobs that take it out of the vector index."""
+    jobs.forget(tx, [document_id])
     job_ids = _erase_chunks(services, tx, document_id, chunks.chunks_of(tx, document_id))
     documents.delete_document(tx, document_id)
     return job_ids

@@ -84,6 +84,10 @@ def get_message(db: Database, scope: Scope, message_id: str) -> Message:
     return _message(rows[0], None)
 
 
+def message_ids(tx: Transaction, scope: Scope, conversation_id: str) -> list[str]:
+    return [row["id"] for row in tx.rows(f"SELECT id FROM messages WHERE conversation_id = :id AND {_OWN}", id=conversation_id, **_who(scope))]
+
+
 def message_row(source: Database | Transaction, message_id: str) -> dict[str, Any] | None:
     """text, owner, conversation and its title, for the worker, which acts for everybody; None when it was deleted meanwhile."""
     sql = """SELECT m.id, m.text, m.tenant_id, m.user_id, m.conversation_id, m.created_at, c.title FROM messages AS m

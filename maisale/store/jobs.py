@@ -121,6 +121,16 @@ def hurry(tx: Transaction, kinds: Sequence[str]) -> None:
     tx.execute(sql, now=time.time(), kinds=list(kinds))
 
 
+def forget(tx: Transaction, subject_ids: Sequence[str]) -> None:
+    """Removes the ended jobs of what is deleted: their causes name files."""
+    tx.execute("DELETE FROM jobs WHERE subject_id IN :ids AND state IN ('done', 'dead')", ids=list(subject_ids))
+
+
+def forget_tenant(tx: Transaction, tenant_id: str) -> None:
+    """Removes the ended jobs of a tenant that is deleted."""
+    tx.execute("DELETE FROM jobs WHERE tenant_id = :id AND state IN ('done', 'dead')", id=tenant_id)
+
+
 def backoff_s(attempts: int) -> float:
     """Seconds until the next try; with jitter, so that jobs that failed together do not come back together."""
     return min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (attempts - 1)) * random.uniform(0.75, 1.25)

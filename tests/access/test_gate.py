@@ -245,6 +245,8 @@ def test_a_hidden_function_called_by_number_knows_its_caller(door, other):
         ("queue/join", {"data": []}, 404, "no function of this number"),
         ("queue/join", {"fn_index": 1, "data": None, "session_hash": "mine"}, 422, "come as a list"),
         ("queue/join", {"fn_index": 1, "data": [], "session_hash": {}}, 404, "no such session"),
+        ("queue/join", {"fn_index": 1, "data": ["x", 1], "session_hash": "mine"}, 422, "as many values as it has inputs, 1; 2 came"),
+        ("run/predict", {"fn_index": 1, "data": []}, 422, "as many values as it has inputs, 1; 0 came"),
         ("run/whoami", {"data": ["x"]}, 404, "call/v2"),
         ("cancel", {"session_hash": "mine", "fn_index": 1, "event_id": "none"}, 404, "no such event"),
     ],
@@ -255,7 +257,10 @@ def test_a_bad_call_is_answered_in_words(linh, path, body, status, words):
     assert words in answer.json()["error"]
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"\xff\xfe\x00", b"[" * 200_000, b'{"data": [' + b'"x",' * 1_100_000 + b'"x"]}', b"null", b'"x"'])
+HALF_A_CHARACTER = b'{"data": ["\\ud800", "!"]}'
+
+
+@pytest.mark.parametrize("raw", [HALF_A_CHARACTER, b"", b"{", b"\xff\xfe\x00", b"[" * 200_000, b'{"data": [' + b'"x",' * 1_100_000 + b'"x"]}', b"null", b'"x"'])
 def test_a_body_that_is_not_a_call_is_refused(linh, raw):
     assert linh.http.post("/gradio_api/call/whoami", content=raw, headers={"content-type": "application/json"}).status_code == 422
 
@@ -263,6 +268,11 @@ def test_a_body_that_is_not_a_call_is_refused(linh, raw):
 def test_an_error_in_words_is_no_server_error(door, linh):
     answer = linh.http.post("/gradio_api/run/predict", json={"fn_index": door.numbers["complain"], "data": ["Shouting"]})
     assert (answer.status_code, answer.json()["error"]) == (422, "Shouting is not allowed")
+
+
+def test_values_that_a_function_breaks_on_are_refused_in_words(door, linh):
+    answer = linh.http.post("/gradio_api/run/predict", json={"fn_index": door.numbers["size_of"], "data": [5]})
+    assert (answer.status_code, answer.json()["error"]) == (422, "These values cannot be taken by this function. The server's log says more.")
 
 
 # The browser

@@ -20,6 +20,7 @@ from maisale.records import Conversation, Message, Scope
 from maisale.store import conversations
 
 EXPORTED = 100_000  # messages
+BUSY = {409: {"model": shapes.Refusal, "description": "Three questions wait in this conversation already; this one was not stored."}}
 
 
 def router(running: Callable[[], Replies]) -> APIRouter:
@@ -74,7 +75,7 @@ def router(running: Callable[[], Replies]) -> APIRouter:
             return _download(whole.model_dump_json(indent=1), "application/json", transcript.file_name(found, "json"))
         return _download(transcript.as_markdown(found, said), "text/markdown; charset=utf-8", transcript.file_name(found, "md"))
 
-    @routes.post("/{conversation_id}/messages", status_code=202)
+    @routes.post("/{conversation_id}/messages", status_code=202, responses=BUSY)
     async def ask(conversation_id: str, asked: shapes.Question, caller: Chatter) -> shapes.Accepted:
         """Ask a question. It is durable when this answers; GET /v1/replies/{reply_id} or its /events bring the answer."""
         ack = await running().ask(caller.scope, asked.text, conversation_id, tuple(asked.collections), tuple(asked.documents))

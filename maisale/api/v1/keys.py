@@ -62,7 +62,7 @@ def router(running: Callable[[], Replies]) -> APIRouter:
     def revoke_key(key_id: str, caller: Anyone) -> shapes.Deleted:
         """Revoke a key of yours, or of somebody you manage: it is refused from the next request on, open streams end within 5 seconds."""
         db = running().services.db
-        keys.revoke_key(db, people.key_of(db, caller, key_id).id)
+        keys.revoke_for(db, caller, people.key_of(db, caller, key_id))
         return shapes.Deleted(deleted=key_id)
 
     return routes

@@ -20,7 +20,7 @@ from maisale.records import Reply
 from maisale.store import conversations
 
 HEARTBEAT_S = 15.0  # a comment in a silent stream, or a proxy takes it for dead
-STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
+STREAM = {"text/event-stream": {}}  # its events are described in words: OpenAPI 3.1 has no schema for them
 
 
 def router(running: Callable[[], Replies]) -> APIRouter:
@@ -61,13 +61,15 @@ def router(running: Callable[[], Replies]) -> APIRouter:
 async def _events(snapshots: AsyncIterator[Reply], sent: int) -> AsyncIterator[bytes]:
     """sent: characters that the reader has already."""
     said = None
-    async with contextlib.aclosing(snapshots):
+    # Closed from the inside out: a reader who leaves in the middle of an event must not leave the heartbeat waiting for the next snapshot.
+    async with contextlib.aclosing(snapshots), contextlib.aclosing(_with_heartbeat(snapshots)) as beats:
         try:
-            async for reply in _with_heartbeat(snapshots):
+            async for reply in beats:
                 if reply is None:
                     yield b": still here\n\n"
                     continue
-                if len(reply.text) > sent:
+                # Blank so far: a model that fails here is replaced by a quotation, whose characters are counted from the beginning.
+                if len(reply.text) > sent and (reply.ended or not reply.text.isspace()):
                     delta, sent = reply.text[sent:], len(reply.text)
                     yield _event("delta", {"text": delta}, sent)
                 if reply.ended:

@@ -1,0 +1,87 @@
+"""How often somebody may start work, and how long a wrong key waits."""
+
+import asyncio
+import time
+
+import pytest
+
+from maisale.access.limits import FREE_TRIES, HELD, LONGEST_DELAY_S, WIDER, Limits, WrongKeys
+from maisale.errors import TooOften
+
+
+def taken(count, tries):
+    """How many of `tries` are taken."""
+    for number in range(tries):
+        try:
+            count("linh")
+        except TooOften:
+            return number
+    return tries
+
+
+def test_work_is_limited_and_reading_more_widely():
+    limits = Limits(5)
+    assert taken(limits.start_work, 20) == 5
+    assert taken(limits.read, 1000) == 5 * WIDER
+    limits.start_work("minh")
+
+
+def test_a_refusal_says_when_to_try_again():
+    limits = Limits(2)
+    taken(limits.start_work, 2)
+    with pytest.raises(TooOften, match="More than 2 a second is too fast; this one was not taken. Try again in 1 s.") as refused:
+        limits.start_work("linh")
+    assert 0 < refused.value.retry_after_s <= 1
+    time.sleep(refused.value.retry_after_s + 0.05)
+    limits.start_work("linh")
+
+
+def test_what_was_refused_does_not_count():
+    limits = Limits(2)
+    ends = time.monotonic() + 1.1
+    served = 0
+    while time.monotonic() < ends:
+        served += taken(limits.start_work, 1)
+        time.sleep(0.02)
+    assert served >= 3
+
+
+async def waited(wrong, address, key_id):
+    began = time.monotonic()
+    await wrong.slow_down(address, key_id)
+    return time.monotonic() - began
+
+
+def test_the_first_wrong_keys_are_answered_at_once_and_the_next_ever_later():
+    async def story():
+        wrong = WrongKeys()
+        return [await waited(wrong, "10.0.0.1", f"key{number}") for number in range(FREE_TRIES + 2)]
+
+    *free, first, second = asyncio.run(story())
+    assert max(free) < 0.1 and 0.2 < first < second
+
+
+def test_another_address_with_another_key_does_not_wait():
+    async def story():
+        wrong = WrongKeys()
+        for number in range(FREE_TRIES):
+            await wrong.slow_down("10.0.0.1", f"key{number}")
+        return await waited(wrong, "10.0.0.2", "another")
+
+    assert asyncio.run(story()) < 0.1
+
+
+def test_no_more_than_some_wrong_answers_wait_at_a_time():
+    async def story():
+        wrong = WrongKeys()
+        tasks = [asyncio.create_task(wrong.slow_down("10.0.0.1", f"key{number}")) for number in range(FREE_TRIES + HELD + 5)]
+        done, waiting = await asyncio.wait(tasks, timeout=0.15)
+        refused = [task.exception() for task in done if task.exception()]
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        return refused, len(waiting), +wrong._held
+
+    refused, waiting, held = asyncio.run(story())
+    assert (len(refused), waiting) == (5, HELD) and not held
+    assert all(isinstance(one, TooOften) and one.retry_after_s <= LONGEST_DELAY_S for one in refused)
