@@ -129,7 +129,7 @@ class People:
 
     async def _revoke_own(self, who: Reader, _request: gr.Request, asked: Asked) -> Step:
         key = await asyncio.to_thread(self._own_key, who, asked)
-        await asyncio.to_thread(keys.revoke_key, self._db, key.id)
+        await asyncio.to_thread(keys.revoke_for, self._db, who.caller, key)
         return Step(id=key.id, done=say(who.language, "key_revoked", name=key.name))
 
     def _own_key(self, who: Reader, asked: Asked) -> Key:
@@ -163,7 +163,7 @@ class People:
 
     async def _revoke(self, who: Reader, _request: gr.Request, asked: Asked) -> Step:
         key = await asyncio.to_thread(people.key_of, self._db, who.caller, asked.get("key_id", ""))
-        await asyncio.to_thread(keys.revoke_key, self._db, key.id)
+        await asyncio.to_thread(keys.revoke_for, self._db, who.caller, key)
         return Step("person", key.user_id, done=say(who.language, "key_revoked", name=key.name))
 
     async def _delete_person(self, who: Reader, _request: gr.Request, asked: Asked) -> Step:
