@@ -17,6 +17,7 @@
 #   "beautifulsoup4==4.15.0",
 #   "markdownify==1.2.3",
 #   "charset-normalizer==3.5.2",
+#   "orjson==3.13.0",
 #   "tqdm==4.70.1",
 #   "wordfreq==3.1.1",
 #   "limits==5.8.0",
