@@ -35,6 +35,8 @@ import sys
 from maisale.access.gradio_patches import quiet_gradio
 
 quiet_gradio()  # before gradio is imported: it reads the environment then
+# Before numpy is imported: the second thread of a product of small matrices spins on the core that the event loop needs.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import contextlib  # noqa: E402
 
