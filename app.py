@@ -17,6 +17,7 @@
 #   "beautifulsoup4==4.15.0",
 #   "markdownify==1.2.3",
 #   "charset-normalizer==3.5.2",
+#   "orjson==3.13.0",
 #   "tqdm==4.70.1",
 #   "wordfreq==3.1.1",
 #   "limits==5.8.0",
@@ -28,14 +29,16 @@
 `app` is the ASGI application (`uvicorn app:app`), `demo` the Gradio page in it. Importing this opens nothing.
 """
 
+import os
 import sys
 
 from maisale.access.gradio_patches import quiet_gradio
 
 quiet_gradio()  # before gradio is imported: it reads the environment then
+# Before numpy is imported: the second thread of a product of small matrices spins on the core that the event loop needs.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import contextlib  # noqa: E402
-import os  # noqa: E402
 
 import gradio as gr  # noqa: E402
 from fastapi import FastAPI, Request  # noqa: E402
@@ -47,6 +50,7 @@ from maisale.access.gate import Gate  # noqa: E402
 from maisale.access.gradio_patches import patch_gradio, tune_gradio  # noqa: E402
 from maisale.api import files, v1  # noqa: E402
 from maisale.api.surface import GradioSurface  # noqa: E402
+from maisale.api.v1.asking import ShortWay  # noqa: E402
 from maisale.cli import main  # noqa: E402
 from maisale.config import from_env  # noqa: E402
 from maisale.errors import MaiSaleError  # noqa: E402
@@ -77,6 +81,7 @@ def build() -> FastAPI:
     parent.include_router(pages.router(life.running, sign_in))
     parent.include_router(files.router(life.running))
     parent.mount("/v1", v1.build(life.running))
+    parent.add_middleware(ShortWay, running=life.running)
     parent.add_middleware(Gate, accounts=life.accounts, limits=life.limits, surface=GradioSurface(demo))
     parent.add_middleware(PlainRefusal, life=life)
     # Gradio 6.31 reflects any Origin with credentials unless its parent answers CORS itself.

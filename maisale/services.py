@@ -11,6 +11,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Semaphore
 from typing import IO, Any, Protocol
 
 import numpy as np
@@ -25,6 +26,7 @@ from maisale.store.schema import MIGRATIONS
 log = logging.getLogger(__name__)
 
 EXACT_ROWS = 20_000  # up to which exact search answers in 10 ms and misses nothing; a filtered HNSW graph takes 20-130 ms
+RINGS = 4  # that wait to be rung: as many as the worker has hands; a hundred questions need no more
 WORKER_HANDOVER_S = 10.0  # an ending worker finishes its jobs before the next one may begin
 
 
@@ -67,10 +69,13 @@ class Services:
     lock: IO | None = None
     exact_rows: int = EXACT_ROWS  # vectors in the scope up to which exact search is asked first
     _ringing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="bell"))
+    _rings: Semaphore = field(default_factory=lambda: Semaphore(RINGS))
 
     def wake(self, job_id: str) -> None:
         """Tells the worker that a job waits. A ring may be lost: the worker's sweep finds the job."""
-        self._ringing.submit(self._ring, job_id)
+        # Whom the rings before this one wake takes every job that is due by then.
+        if self._rings.acquire(blocking=False):
+            self._ringing.submit(self._ring, job_id)
 
     def chat_model(self) -> ChatModel | None:
         return self.models.chat_model()
@@ -111,6 +116,8 @@ class Services:
             self.bell.ring(job_id)
         except Exception:  # any queue's own error: the sweep finds the job, and the log says why it came late
             log.exception("the bell for job %s failed", job_id)
+        finally:
+            self._rings.release()
 
 
 class ClosedIndex:

@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 HANDS = 4  # threads, when WORKERS is 0 because the app is to start none of its own
 POLL_S = 0.3  # at most between two looks at the queue; Huey's own 10 s would be felt
+NICE = 10  # people who ask go before documents that are read
 FINISH_S = 7.0  # for jobs that are being done at SIGTERM; with the rest under 10 s
 
 
@@ -176,6 +177,7 @@ run_job = register(huey, _working)
 
 def run() -> int:
     """Works until SIGTERM or SIGINT, or until the process that started it through a pipe has ended."""
+    os.nice(NICE)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s worker %(levelname)s %(name)s: %(message)s")
     logging.getLogger("huey").setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)

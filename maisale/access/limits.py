@@ -1,4 +1,4 @@
-"""How often one person may start work, and how slowly wrong keys are answered. Counted in this process, by the package limits.
+"""How often one person may start work, and how slowly wrong keys are answered. Counted in this process.
 
 What this protects: one person's program cannot take the machine from the others, and guessing a key is slow. What it does not: somebody
 with many addresses guesses in parallel, which 256 random bits stand, and a short X_API_KEY_ADMIN does not.
@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict, deque
 
-from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 
 from maisale.errors import TooOften
 
@@ -28,24 +26,30 @@ class Limits:
     """per_second: of work, for each person."""
 
     def __init__(self, per_second: int):
-        self._windows = MovingWindowRateLimiter(MemoryStorage())
-        self._work = RateLimitItemPerSecond(per_second)
-        self._reading = RateLimitItemPerSecond(per_second * WIDER)
+        self._work = _Windows(per_second)
+        self._reading = _Windows(per_second * WIDER)
 
     def start_work(self, user_id: str) -> None:
         """Counts one question, search, upload, creation, deletion or call about keys. Raises TooOften."""
-        self._count(self._work, "work", user_id)
+        self._work.count(user_id)
 
     def read(self, user_id: str) -> None:
         """Counts anything else. Raises TooOften."""
-        self._count(self._reading, "reading", user_id)
+        self._reading.count(user_id)
 
-    def _count(self, limit: RateLimitItemPerSecond, kind: str, user_id: str) -> None:
-        if self._windows.hit(limit, kind, user_id):
-            return
-        wait_s = max(0.05, self._windows.get_window_stats(limit, kind, user_id).reset_time - time.time())
-        words = f"More than {limit.amount} a second is too fast; this one was not taken. Try again in {max(1, math.ceil(wait_s))} s."
-        raise TooOften(words, wait_s)
+
+class _Windows:
+    """The last second of each person. Our own: the memory of `limits` starts a thread each hundredth of a second in which somebody is counted."""
+
+    def __init__(self, per_second: int):
+        self._times: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=per_second))
+
+    def count(self, user_id: str) -> None:
+        times, now = self._times[user_id], time.monotonic()
+        if len(times) == times.maxlen and (wait_s := times[0] + 1 - now) > 0:
+            words = f"More than {times.maxlen} a second is too fast; this one was not taken. Try again in {max(1, math.ceil(wait_s))} s."
+            raise TooOften(words, max(0.05, wait_s))
+        times.append(now)
 
 
 class WrongKeys:

@@ -12,6 +12,7 @@ import json
 import logging
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 GROUP = 256  # writes in one commit
 BULK_GROUP = 64  # of them bulk, so that a long import cannot hold people up
 BUSY_S = 30  # how long another process may hold the write lock
+LOOK_MS = 2  # between two looks whether it is free
 
 
 class SQLiteDatabase:
@@ -46,6 +48,7 @@ class SQLiteDatabase:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = self._connect()
             _migrate(self._writer, path, migrations)
+            self._writer.execute(f"PRAGMA busy_timeout = {LOOK_MS}")
         except (OSError, sqlite3.Error) as problem:
             raise Misconfigured(f"The database {path} cannot be opened ({problem}). Check that its folder is writable and the disk has room.") from problem
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
@@ -93,7 +96,7 @@ class SQLiteDatabase:
 
     def _commit(self, group: list[_Write]) -> None:
         try:
-            self._writer.execute("BEGIN IMMEDIATE")
+            self._begin()
             for write in group:
                 write.run(self._writer)
             self._writer.execute("COMMIT")
@@ -106,6 +109,17 @@ class SQLiteDatabase:
             return
         for write in group:
             write.answer(self.path)
+
+    def _begin(self) -> None:
+        """Waits for the write lock. SQLite's own waiting looks less and less often, up to 0.1 s apart, while another process writes and writes."""
+        ends = time.monotonic() + BUSY_S
+        while True:
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as problem:
+                if "locked" not in str(problem) or time.monotonic() > ends:
+                    raise
 
     def _reader(self) -> sqlite3.Connection:
         found = getattr(self._readers, "connection", None)

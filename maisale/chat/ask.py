@@ -36,6 +36,8 @@ def readable(text: str, what: str, most: int, instead: str) -> str:
     typed = unicodedata.normalize("NFC", text).strip()
     if len(typed) > most:
         raise BadInput(f"The {what} has {len(typed):,} characters; {most:,} is the most. {instead}")
+    if typed.isprintable() and "\ufffd" not in typed:
+        return typed  # nearly always; what follows looks at each character
     strange = sum(unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") and char not in "\n\r\t" or char == "\ufffd" for char in typed)
     if "\0" in typed or strange > len(typed) // 50:
         raise BadInput(f"The {what} is not readable text: it holds control or broken characters. {instead}")

@@ -11,14 +11,14 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 from maisale.chat.ask import checked_question, decide_answer, mentioned, title_of
 from maisale.chat.citations import CitationFilter, check
+from maisale.chat.deciding import Deciding, Pace
 from maisale.contracts import ChatModel
-from maisale.errors import MaiSaleError, ModelFailed, ModelUnavailable, Overloaded, StorageFailed
+from maisale.errors import MaiSaleError, ModelFailed, ModelUnavailable, StorageFailed
 from maisale.flow.state import Decision
 from maisale.library.documents import delete_conversation
 from maisale.records import Ack, Reply, Scope
@@ -31,19 +31,18 @@ SHOWN_EVERY_S = 0.06  # a reader needs no more than 15 snapshots a second; each 
 SAVED_EVERY_S = 1.0  # how much of an answer a crash may cost
 POLLED_EVERY_S = 0.5  # a reply that another process runs
 STORED_AGAIN_S = 5.0
-OPEN_REPLIES = 400  # running and waiting; beyond it a question would wait for minutes
-DECIDING_THREADS = 2  # as many as cores: retrieval is computing, more threads only take turns
 CLOSING_S = 5.0
 
 
 class Replies:
     """The replies that run in this process. Made and used inside the event loop."""
 
-    def __init__(self, services: Services):
+    def __init__(self, services: Services, pace: Pace | None = None):
         self.services = services
         self._open: dict[str, _Running] = {}
         self._turns: dict[str, asyncio.Lock] = {}
-        self._threads = ThreadPoolExecutor(DECIDING_THREADS, thread_name_prefix="decide")
+        self._deciding = Deciding()
+        self._pace = pace or Pace()
 
     async def ask(
         self, scope: Scope, text: object, conversation_id: str | None = None, collections: tuple[str, ...] = (), documents: tuple[str, ...] = ()
@@ -54,14 +53,14 @@ class Replies:
         Raises BadInput, NotFound, Busy, Overloaded or StorageFailed; then nothing was stored.
         """
         question = checked_question(text)
-        if len(self._open) >= OPEN_REPLIES:
-            raise Overloaded("Too many questions are being answered right now; yours was not stored. Try again in some seconds.")
+        self._pace.check(len(self._open))
         choice: dict[str, Any] = {name: list(value) for name, value in (("collections", collections), ("documents", documents)) if value}
         if "@" in question:
             choice |= await asyncio.to_thread(self._named, scope, question, conversation_id, collections, documents)
-        ack, job_id = await self.services.db.awrite(
-            lambda tx: conversations.accept_question(tx, scope, conversation_id, question, title_of(question), choice)
-        )
+        with self._deciding.accepting():
+            ack, job_id = await self.services.db.awrite(
+                lambda tx: conversations.accept_question(tx, scope, conversation_id, question, title_of(question), choice)
+            )
         self._start(scope, Reply(ack.reply_id, ack.message_id, ack.conversation_id, "waiting", ""))
         self.services.wake(job_id)
         return ack
@@ -125,7 +124,7 @@ class Replies:
             running.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSING_S)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._deciding.close(CLOSING_S)
 
     def _named(self, scope: Scope, question: str, conversation_id: str | None, *within: tuple[str, ...]) -> dict[str, Any]:
         """What a question's mentions add to its choice."""
@@ -133,6 +132,8 @@ class Replies:
         return {"documents": list(named.documents), "words": named.words} if named.documents else {}
 
     def _start(self, scope: Scope, reply: Reply) -> None:
+        if not self._open:
+            self._pace.begin()
         running = self._open[reply.id] = _Running(scope, reply)
         running.task = asyncio.create_task(self._run(running), name=f"reply {reply.id}")
 
@@ -156,8 +157,6 @@ class Replies:
 
     async def _answer(self, running: _Running) -> None:
         """Decides, then writes: the model's stream, a quotation, or that nothing was found."""
-        running.show(state="running", step="searching")
-        await self._store(running.scope, running.reply)
         decision = await self._decide(running, use_model=True)
         model = self.services.chat_model()
         if decision.prompt is None or model is None:
@@ -177,12 +176,18 @@ class Replies:
             self._quote(running, replace(quoted, trace=noted))
 
     async def _decide(self, running: _Running, use_model: bool) -> Decision:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, decide_answer, self.services, running.scope, running.reply, use_model)
+        stored: list[asyncio.Task] = []
+
+        def begin() -> None:
+            running.show(state="running", step="searching")
+            stored.append(asyncio.create_task(self._store(running.scope, running.reply)))  # beside the deciding, which need not wait for it
+
+        decision = await self._deciding.decide(begin, _checked_decision, self.services, running.scope, running.reply, use_model)
+        await stored[0]
+        return decision
 
     def _quote(self, running: _Running, decision: Decision) -> None:
-        citations = check(decision.text, decision.citations)
-        running.show(state="done", step="", text=decision.text, model=decision.trace.model, citations=citations, trace=decision.trace)
+        running.show(state="done", step="", text=decision.text, model=decision.trace.model, citations=decision.citations, trace=decision.trace)
 
     async def _write(self, running: _Running, model: ChatModel, decision: Decision) -> None:
         """Streams the model's answer into the reply. Cancelling closes the upstream request."""
@@ -204,7 +209,7 @@ class Replies:
         text += known.end()
         if not text.strip():
             raise ModelFailed(f"{model.name} ended without a word.")
-        citations = check(text, decision.citations)
+        citations = await asyncio.to_thread(check, text, decision.citations)
         trace = replace(decision.trace, notes=(*decision.trace.notes, *_cuts(model)))
         running.show(state="done", step="", text=text, thinking=thinking, citations=citations, trace=trace)
 
@@ -221,6 +226,7 @@ class Replies:
                 running.end(replace(final, state="failed", cause=str(problem)))
                 await asyncio.sleep(STORED_AGAIN_S)
         self._open.pop(final.id, None)
+        self._pace.end()
         turn = self._turns.get(final.conversation_id)
         if turn and not turn.locked():
             self._turns.pop(final.conversation_id, None)
@@ -230,6 +236,12 @@ class Replies:
         job_id = await self.services.db.awrite(lambda tx: conversations.save_reply(tx, scope, reply))
         if job_id:
             self.services.wake(job_id)
+
+
+def _checked_decision(services: Services, scope: Scope, reply: Reply, use_model: bool) -> Decision:
+    """What to answer; a quotation with its sources checked."""
+    decision = decide_answer(services, scope, reply, use_model)
+    return decision if decision.prompt is not None else replace(decision, citations=check(decision.text, decision.citations))
 
 
 def _cuts(model: ChatModel) -> list[str]:

@@ -111,6 +111,13 @@ def _parser(needs_command: bool) -> argparse.ArgumentParser:
     made.add_argument("--questions", type=_above_zero, default=200, help="how many (%(default)s)")
     made.add_argument("--data", type=Path, metavar="DIR", help="keep the library here, and use it again")
 
+    made = command(kinds, "ack", "bench_ack.ack", "measure how soon a crowd's questions are acknowledged, and whether all are answered", as_json)
+    made.add_argument("--users", type=_above_zero, default=100, help="how many (%(default)s)")
+    made.add_argument("--seconds", type=_above_zero, default=30, help="how long they send, read and think (%(default)s)")
+    made.add_argument("--rounds", type=_above_zero, default=20, help="how often all send at the same instant (%(default)s)")
+    made.add_argument("--indexing", action="store_true", help="while 500 documents are indexed")
+    made.add_argument("--url", help="a running instance, whose X_API_KEY_ADMIN is set here too; without it one of its own")
+
     command(verbs, "link", "people.link", "print a sign-in link: one use, ten minutes", acting)
     command(verbs, "worker", "indexing.worker", "run a worker in the foreground")
     return parser

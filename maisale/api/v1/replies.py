@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Header
 from starlette.responses import StreamingResponse
 
@@ -107,7 +107,7 @@ async def _one(reply: Reply) -> AsyncIterator[Reply]:
 
 def _event(kind: str, data: dict[str, Any], event_id: int | None = None) -> bytes:
     head = f"id: {event_id}\n" if event_id is not None else ""
-    return f"{head}event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+    return b"".join((f"{head}event: {kind}\ndata: ".encode(), orjson.dumps(data), b"\n\n"))
 
 
 def _characters(last_event_id: str | None) -> int:

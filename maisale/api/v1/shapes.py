@@ -228,7 +228,7 @@ class Me(BaseModel):
 
 
 def _caller(permission: str | None):
-    def find(request: Request) -> Caller:
+    async def find(request: Request) -> Caller:  # FastAPI takes any other function to a thread
         found = gate.caller(request)
         if permission:
             keys.require(found, permission)
