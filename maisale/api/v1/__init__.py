@@ -14,7 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from maisale.access.gate import in_json
-from maisale.api.v1 import conversations, documents, keys, people, replies
+from maisale.api.listing import Everything
+from maisale.api.v1 import conversations, documents, keys, people, replies, server
 from maisale.api.v1.shapes import Refusal
 from maisale.chat.replies import Replies
 from maisale.errors import BadInput, MaiSaleError, NotFound
@@ -33,8 +34,8 @@ REFUSALS = {
 }
 
 
-def build(running: Callable[[], Replies]) -> FastAPI:
-    """The application to mount at /v1. running: the replies of the app's life, asked for at each request."""
+def build(running: Callable[[], Replies], everything: Callable[[], Everything]) -> FastAPI:
+    """The application to mount at /v1. running: the replies of the app's life, asked for at each request. everything: what the whole server answers."""
     answers = {status: {"model": Refusal, "description": words} for status, words in REFUSALS.items()}
     v1 = FastAPI(title="Mai-Sale", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, swagger_ui_oauth2_redirect_url=None, responses=answers)
     v1.add_exception_handler(MaiSaleError, _refused)
@@ -42,6 +43,7 @@ def build(running: Callable[[], Replies]) -> FastAPI:
     v1.add_exception_handler(HTTPException, _no_route)
     for module in (conversations, replies, documents, keys, people):
         v1.include_router(module.router(running))
+    v1.include_router(server.router(everything))
     # FastAPI's own page loads its script from a CDN. This package carries it: 1.9 MB, where fastapi-offline brings Redoc too.
     patch_fastapi(v1, redirect_from_root_to_docs=False, swagger_ui_parameters={"persistAuthorization": False})
     v1.openapi = _with_keys(v1.openapi)
