@@ -49,5 +49,7 @@ def _routes(routes: Sequence[BaseRoute], below: str = "") -> Iterator[tuple[str,
 
 def _functions(demo: gr.Blocks) -> Iterator[Function]:
     for number, function in demo.fns.items():
+        if function.fn is None:
+            continue  # it runs in the browser only
         kinds = tuple(type(block).__name__ for block in function.inputs)
         yield Function(number, str(function.api_name), function.api_visibility == "public", kinds)

@@ -1,4 +1,4 @@
-"""The command line: index, ask, search, users, keys, eval, bench, link, worker. Works beside a running app and without one.
+"""The command line: index, ask, search, users, keys, eval, bench, probe, link, worker. Works beside a running app and without one.
 
 Errors are one sentence on stderr and exit code 1; a wrong command line is 2. What a command does is in the module of its kind.
 """
@@ -109,6 +109,10 @@ def _parser(needs_command: bool) -> argparse.ArgumentParser:
     made.add_argument("--chunks", type=_above_zero, required=True, metavar="N")
     made.add_argument("--questions", type=_above_zero, default=200, help="how many (%(default)s)")
     made.add_argument("--data", type=Path, metavar="DIR", help="keep the library here, and use it again")
+
+    made = command(verbs, "probe", "probe.run", "call every route of a running server as everybody, and exit 1 when anybody sees another's", as_json)
+    made.add_argument("url", metavar="URL", help="of a running Mai-Sale; X_API_KEY_ADMIN is its administrator's key")
+    made.add_argument("--only", default="", metavar="REGEX", help="only the routes and functions that match")
 
     command(verbs, "link", "people.link", "print a sign-in link: one use, ten minutes", acting)
     command(verbs, "worker", "indexing.worker", "run a worker in the foreground")
