@@ -11,17 +11,19 @@ from maisale.config import from_env
 from maisale.errors import Misconfigured
 from maisale.ops.probe import Report, probe
 
+PAGES = ("the manager's", "the manager's fresh", "the foreign admin's fresh", "the admin's")
 # (heading, the callers whose calls are added up under it)
 COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("anonymous", ("anonymous", "a browser without a session")),
     ("expired", ("an expired key", "an expired key's session", "a session signed out", "a key for a day")),
     ("revoked", ("a revoked key", "a revoked key's session", "a key revoked meanwhile", "an earlier invitation")),
-    ("forged", ("a forged key", "another site")),
-    ("narrow", ("a key to read", "a key to chat", "a key to write")),
+    ("forged", ("a forged key", "another site", "another site in an old browser")),
+    ("narrow", ("a key to read", "a key to chat", "a key to write", "the manager's narrow key", "the admin's narrow key")),
     ("colleague", ("colleague", "demoted")),
     ("outsider", ("outsider",)),
-    ("admins", ("manager", "foreign admin", "admin", "a fresh key", "the manager's page", "the admin's page")),
+    ("admins", (*("manager", "foreign admin", "admin", "a fresh key"), *(f"{whose} page" for whose in PAGES))),
     ("owner", ("owner", "the owner's page")),
+    ("anybody", ("anybody", "everybody")),
 )
 
 

@@ -38,7 +38,7 @@ class Trial:
 
 
 _UPLOAD = {"path": "{path}", "meta": {"_type": "gradio.FileData"}}
-_HOST = {"path": HOST_FILE, "meta": {"_type": "gradio.FileData"}}
+_HOST = {"path": HOST_FILE, "orig_name": "host.txt", "meta": {"_type": "gradio.FileData"}}
 _ASKS = {"question": "What is the code of {topics}?", "conversation_id": None, "collections": None, "documents": None}
 _SEEKS = {"query": "{topics}", "limit": 50, "collections": None, "conversation_id": None}
 NAMED: dict[str, tuple[Trial, ...]] = {
@@ -65,7 +65,7 @@ NAMED: dict[str, tuple[Trial, ...]] = {
     "add_document": (
         Trial({"file": _UPLOAD, "collection": None, "conversation_id": None}, refused=True, at_gate=True),
         Trial({"file": _HOST, "collection": None, "conversation_id": None}, refused=True, at_gate=True),
-        Trial({"file": {"path": HOST_FILE}, "collection": None, "conversation_id": None}, refused=True, at_gate=True),
+        Trial({"file": {"path": HOST_FILE, "orig_name": "host.txt"}, "collection": None, "conversation_id": None}, refused=True, at_gate=True),
         Trial({"file": {"path": ""}, "collection": None, "conversation_id": "{conversation_id}"}, "write", refused=True),
     ),
 }

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from maisale.ops.probe_wire import SAME_ORIGIN, Caller
-from maisale.ops.probe_world import World, mark
+from maisale.ops.probe_world import World, fresh_key, mark, open_page
 
 CUT_S = 5.0  # within which an open stream ends after its key
 LOOKED_S = CUT_S + 3
@@ -58,27 +58,39 @@ async def websockets_are_refused(world: World) -> str:
 async def erased_person_takes_nobodys(world: World) -> str:
     """What became of the owner's things is seen afterwards."""
     fresh = await fresh_key(world)
-    made = await world.ask(fresh, "POST", "/v1/users", json={"name": f"probe {mark()}", "tenant": world.values["tenant"]})
+    made = await world.ask(fresh, "POST", "/v1/users", json={"name": f"leaver {mark()}", "tenant": world.values["tenant"]})
     await world.ask(fresh, "DELETE", f"/v1/users/{made['user']['id']}", read_s=30)
     return ""
 
 
 async def erased_tenant_takes_nobodys(world: World) -> str:
     fresh = await fresh_key(world)
-    made = await world.ask(fresh, "POST", "/v1/tenants", json={"name": f"probe {mark()}"})
+    made = await world.ask(fresh, "POST", "/v1/tenants", json={"name": f"{world.run} {mark()}"})
     await world.ask(fresh, "DELETE", f"/v1/tenants/{made['id']}", read_s=30)
     return ""
 
 
-async def fresh_key(world: World) -> Caller:
-    made = await world.ask(world.admin, "POST", "/v1/keys/fresh", json={"lasts_s": 60})
-    return Caller("a fresh key", "admin", {"X-API-Key": made["key"]})
+async def signing_out_ends_the_session(world: World) -> str:
+    page = await open_page(world, world.owner.headers["X-API-Key"])
+    await world.line.send(page, "POST", "/logout")
+    answer = await world.line.send(page, "GET", "/v1/me")
+    return "" if answer.status == 401 else f"a session that was signed out was answered {answer.status}"
+
+
+async def revoking_ends_the_session(world: World) -> str:
+    key = await world.ask(world.owner, "POST", "/v1/keys", json={"name": "to be revoked"})
+    page = await open_page(world, key["key"])
+    await world.ask(world.owner, "DELETE", f"/v1/keys/{key['id']}")
+    answer = await world.line.send(page, "GET", "/v1/me")
+    return "" if answer.status == 401 else f"the session of a revoked key was answered {answer.status}"
 
 
 # (route, who it is about, what is looked at)
 LIVES: tuple[tuple[str, str, Life], ...] = (
     ("GET /gradio_api/heartbeat/{session_hash}", "a key revoked meanwhile", stream_is_cut),
     ("POST /link/{token}", "an earlier invitation", earlier_invitation_ends),
+    ("POST /logout", "a session signed out", signing_out_ends_the_session),
+    ("DELETE /v1/keys/{key_id}", "a revoked key's session", revoking_ends_the_session),
     ("POST /v1/keys", "a key for a day", key_outlives_none),
     ("WEBSOCKET", "anybody", websockets_are_refused),
     ("DELETE /v1/users/{user_id}", "a fresh key", erased_person_takes_nobodys),

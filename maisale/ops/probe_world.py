@@ -10,14 +10,14 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from maisale.errors import BadInput
 from maisale.ops.probe_wire import SAME_ORIGIN, Caller, Line
 
-PRIVATE = ("title", "question", "document", "document_name", "file", "file_name", "upload", "key", "comment")
-SHARED = ("shared", "shared_name")  # of the owner's tenant
+PRIVATE = ("title", "question", "document", "document_name", "collection", "file", "file_name", "upload", "key", "comment")
+SHARED = ("shared", "shared_name", "shared_collection")  # of the owner's tenant
 PEOPLE = ("person", "tenant")
 MARKS = (*PRIVATE, *SHARED, *PEOPLE)
 TOPICS = ("document", "file", "shared", "question")
@@ -38,7 +38,9 @@ class World:
     topics: dict[str, str] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     callers: dict[str, Caller] = field(default_factory=dict)
+    run: str = ""  # in the name of whatever is made in this world
     tenants: list[str] = field(default_factory=list)  # ids
+    fresh: Caller | None = None  # a key that may delete, once it was needed
     functions: dict[str, int] = field(default_factory=dict)  # numbers of the page's functions, by name
     notes: list[str] = field(default_factory=list)
     left: dict[str, Any] = field(default_factory=dict)  # the owner's things, as they were planted
@@ -63,7 +65,7 @@ def mark() -> str:
 async def plant(line: Line, admin_key: str, functions: dict[str, int]) -> World:
     """The whole world, found by search already. Raises BadInput."""
     admin = Caller("admin", "admin", {"X-API-Key": admin_key}, frozenset({*PEOPLE, "key"}))
-    world = World(line, admin, functions=functions)
+    world = World(line, admin, functions=functions, run=f"probe {mark()}")
     world.callers["admin"] = admin
     try:
         await _plant_people(world)
@@ -76,12 +78,29 @@ async def plant(line: Line, admin_key: str, functions: dict[str, int]) -> World:
 
 
 async def clear(world: World) -> None:
-    """Deletes the tenants with everybody and everything in them, with a fresh key."""
-    fresh = await world.ask(world.admin, "POST", "/v1/keys/fresh", json={"lasts_s": 60})
-    deleting = Caller("fresh", "admin", {"X-API-Key": fresh["key"]})
-    for tenant in world.tenants:
-        await world.ask(deleting, "DELETE", f"/v1/tenants/{tenant}", read_s=30)
-    await world.ask(world.admin, "DELETE", f"/v1/keys/{fresh['id']}")
+    """Deletes the tenants with everybody and everything in them, those too that should not have been made, and ends what the admin opened."""
+    fresh = await fresh_key(world)
+    for tenant in await world.ask(world.admin, "GET", "/v1/tenants"):
+        if tenant["name"].startswith(world.run):
+            await world.ask(fresh, "DELETE", f"/v1/tenants/{tenant['id']}", read_s=60)
+    if page := world.callers.get("the admin's page"):
+        await world.line.send(page, "POST", "/logout")
+    for caller in (world.callers.get("the admin's narrow key"), fresh):
+        if caller:
+            await world.ask(world.admin, "DELETE", f"/v1/keys/{_id_of(caller)}")
+    world.fresh = None
+
+
+async def fresh_key(world: World) -> Caller:
+    """The one fresh key of this world: it deletes, and makes others' keys."""
+    if world.fresh is None:
+        made = await world.ask(world.admin, "POST", "/v1/keys/fresh", json={})
+        world.fresh = Caller("a fresh key", "admin", {"X-API-Key": made["key"]})
+    return world.fresh
+
+
+def _id_of(caller: Caller) -> str:
+    return caller.headers["X-API-Key"][4:20]
 
 
 # People and keys
@@ -89,7 +108,7 @@ async def clear(world: World) -> None:
 
 async def _plant_people(world: World) -> None:
     world.marks |= {name: mark() for name in PEOPLE}
-    tenant, other = world.marks["tenant"], f"probe-{mark()}"
+    tenant, other = f"{world.run} {world.marks['tenant']}", f"{world.run} {mark()}"
     for name in (tenant, other):
         world.tenants.append((await world.ask(world.admin, "POST", "/v1/tenants", json={"name": name}))["id"])
     shared, managed = frozenset({*SHARED, "tenant"}), frozenset({*SHARED, *PEOPLE, "key"})
@@ -125,7 +144,7 @@ async def _person(world: World, name: str, kind: str, tenant: str, role: str, se
 
 async def _plant_keys(world: World) -> None:
     """Keys with fewer permissions, sessions, and what has ended: by time, by revocation, by signing out."""
-    owner, manager = world.owner, world.callers["manager"]
+    owner = world.owner
     expiring = await _key(world, owner, days=EXPIRES_S / 86_400)
     expires_at = time.monotonic() + EXPIRES_S
     revoked = await _key(world, owner)
@@ -148,16 +167,36 @@ async def _plant_keys(world: World) -> None:
     session = await _session(world, owner.headers["X-API-Key"])
     foreign = {"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"}
     world.callers["another site"] = Caller("another site", "site", {**session, **foreign}, owner.sees)
-    pages = (("the owner's page", owner), ("the manager's page", manager), ("the admin's page", world.admin))
-    for name, person in pages:
-        cookie = await _session(world, person.headers["X-API-Key"])
-        world.callers[name] = Caller(name, "page", {**cookie, **SAME_ORIGIN}, person.sees)
-    world.values |= {"manager_key": manager.headers["X-API-Key"], "manager_narrow_key": await _key(world, manager, permissions=["read"])}
+    foreign.pop("Sec-Fetch-Site")
+    world.callers["another site in an old browser"] = Caller("another site in an old browser", "site", {**session, **foreign}, owner.sees)
+    await _plant_admins(world)
     await asyncio.sleep(max(0.0, expires_at + 0.1 - time.monotonic()))
+
+
+async def _plant_admins(world: World) -> None:
+    """Keys of admins that lack the permission admin, and their browsers, with and without the key typed again."""
+    manager, stranger = world.callers["manager"], world.callers["foreign admin"]
+    for whose, person in (("the manager's", manager), ("the admin's", world.admin)):
+        narrow = await _key(world, person, permissions=["read"])
+        world.callers[f"{whose} narrow key"] = Caller(f"{whose} narrow key", "narrow", {"X-API-Key": narrow}, person.sees, ("read",))
+    pages = {"the owner's page": world.owner, "the manager's page": manager, "the admin's page": world.admin}
+    typed = {"the manager's fresh page": manager, "the foreign admin's fresh page": stranger}
+    for name, person in {**pages, **typed}.items():
+        key = person.headers["X-API-Key"]
+        world.callers[name] = page = replace(await open_page(world, key), name=name, sees=person.sees)
+        if name in typed:
+            await world.ask(page, "POST", "/v1/session/fresh", json={"key": key})
+    narrow = world.callers["the manager's narrow key"].headers["X-API-Key"]
+    world.values |= {"manager_key": manager.headers["X-API-Key"], "manager_narrow_key": narrow}
 
 
 async def _key(world: World, caller: Caller, **asked: Any) -> str:
     return (await world.ask(caller, "POST", "/v1/keys", json=asked))["key"]
+
+
+async def open_page(world: World, key: str) -> Caller:
+    """A browser of Mai-Sale's own page that signed in with this key."""
+    return Caller("a browser", "page", {**await _session(world, key), **SAME_ORIGIN})
 
 
 async def _session(world: World, key: str) -> dict[str, str]:
@@ -176,7 +215,8 @@ async def plant_things(world: World) -> None:
         await world.ask(owner, "POST", f"/v1/replies/{values.pop('running_id')}/stop")
     world.marks |= {name: mark() for name in (*PRIVATE, *SHARED)}
     world.topics = {name: mark() for name in TOPICS}
-    values |= {"topics": " ".join(world.topics.values()), "collection": f"probe {mark()}", "shared_collection": f"probe {mark()}"}
+    values |= {"topics": " ".join(world.topics.values()), "decoy": f"decoy {mark()}"}
+    values |= {name: f"{name} {world.marks[name]}" for name in ("collection", "shared_collection")}
     made = await world.ask(owner, "POST", "/v1/keys", json={"name": world.marks["key"]})
     values["key_id"] = made["id"]
     values["conversation_id"] = (await world.ask(owner, "POST", "/v1/conversations", json={"title": world.marks["title"]}))["id"]
@@ -185,6 +225,8 @@ async def plant_things(world: World) -> None:
         "shared": {"collection": values["shared_collection"], "visibility": "tenant"},
         "file": {"conversation_id": values["conversation_id"]},
     }
+    decoy = {"collection": values["decoy"], "visibility": "private"}  # whose name others use
+    await world.ask(owner, "POST", "/v1/documents", files={"file": ("decoy.md", b"Nothing is here.")}, data=decoy)
     for name, place in places.items():
         text = f"The code of {world.topics[name]} is {world.marks[name]}. It opens the warehouse."
         made = await world.ask(owner, "POST", "/v1/documents", files={"file": (f"{world.marks[f'{name}_name']}.md", text.encode())}, data=place)
@@ -281,7 +323,7 @@ async def things(world: World) -> dict[str, Any]:
     """The owner's things as they are now, as far as nobody but the owner may change them; what cannot be read is its refusal."""
     values, owner = world.values, world.owner
     found: dict[str, Any] = {}
-    name, running = values["collection"], values["running_conversation_id"]
+    names, running = (values["collection"], values["decoy"]), values["running_conversation_id"]
 
     async def note(name: str, path: str, pick: Callable[[Any], Any], **what: Any) -> None:
         answer = await world.line.send(owner, "GET", path, **what)
@@ -293,8 +335,8 @@ async def things(world: World) -> dict[str, Any]:
         note("the running answer", f"/v1/replies/{values['running_id']}", lambda one: one["state"] if one["state"] in ("stopped", "failed") else "not stopped"),
         note("key", "/v1/keys", lambda keys: [one["revoked_at"] or one["expires_at"] for one in keys if one["id"] == values["key_id"]]),
         note("person", "/v1/me", lambda me: (me["user"]["role"], me["user"]["name"])),
-        note("private collection", "/v1/collections", lambda found: [(one["visibility"], one["documents"]) for one in found if one["name"] == name]),
-        note("private documents", "/v1/documents", lambda found: sorted(one["title"] for one in found if one["collection"] == name)),
+        note("private collections", "/v1/collections", lambda found: sorted((one["name"], one["documents"]) for one in found if one["name"] in names)),
+        note("private documents", "/v1/documents", lambda found: sorted(one["title"] for one in found if one["collection"] in names)),
         note("shared document", f"/v1/documents/{values['shared_id']}", lambda one: (one["title"], one["collection"])),
         note("file", "/v1/documents", lambda found: [one["title"] for one in found], params={"conversation_id": values["conversation_id"]}),
     )
