@@ -198,20 +198,24 @@ class Probe:
             async with several:
                 report.add(function.label, caller.name, await self._call_function(function, trial, caller, way))
 
-        todo = [(function, *trying) for function in functions for trying in self._trials(function)]
+        first = {one.known_as: one.number for one in reversed(functions) if not one.public}
+        todo = [(function, *trying) for function in functions for trying in self._trials(function, first.get(function.known_as) == function.number)]
         await asyncio.gather(*(one(*each) for each in todo))
 
-    def _trials(self, function: Function) -> Iterator[tuple[Trial, Caller, str]]:
-        """Each with its caller and the way it is called."""
+    def _trials(self, function: Function, first: bool) -> Iterator[tuple[Trial, Caller, str]]:
+        """Each with its caller and the way it is called. first: of its name on the page; the others are the same function behind another event."""
         callers = self.world.callers
         for trial in function.trials() or ():
+            if not function.public and not first:
+                yield from ((trial, callers[name], "queue/join") for name in PAGE_BY)
+                continue
             if trial.shows:
                 yield trial, self.world.owner, "call/v2" if function.public else "queue/join"
             if not function.public:
                 yield from self._page_trials(trial)
                 continue
             for name, ways in NAMED_BY.items():
-                if not (trial.makes and name == "admin"):
+                if name != "admin" or not (trial.makes or trial.at_gate):  # the admin's things stay
                     yield from ((trial, callers[name], way) for way in (ways[-1:] if trial.makes else ways))
             if trial.needs:
                 yield from ((trial, one, "call/v2") for one in callers.values() if one.kind == "narrow" and trial.needs not in one.permissions)
@@ -222,7 +226,8 @@ class Probe:
         if not trial.at_gate:  # the upload is their own, and nothing else is to be changed by a key that only reads
             yield trial, callers["a key to read"], "queue/join"
         if trial.event is None:
-            yield trial, callers["admin"], "queue/join"
+            if not trial.at_gate:
+                yield trial, callers["admin"], "queue/join"
             yield trial, callers["colleague"], "run"
         if trial.shows:  # the page shows nothing to a key that may not read
             yield from ((trial, callers[name], "queue/join") for name in ("a key to chat", "a key to write"))

@@ -94,6 +94,7 @@ def _admins(manager: int | None, foreign: int | None, admin: int | None) -> dict
 _NOT_FRESH = {**_admins(403, 404, 403), "the manager's page": 403, "the admin's page": 403, "the foreign admin's fresh page": 404}
 _FRESH = ("the manager's fresh page", "the foreign admin's fresh page")
 MAKES = {"admin": None}  # the instance's admin would keep what it makes
+_INSIDERS = {**MAKES, "colleague": 422, "outsider": None, "foreign admin": None}  # strangers would make their own, with the mark in its name
 NOTE = {"files": {"file": ("taken.md", b"Taken over.")}}
 V1: tuple[Call, ...] = (
     Call("GET", "/v1/openapi.json", ANYONE),
@@ -129,7 +130,7 @@ V1: tuple[Call, ...] = (
     Call("POST", "/v1/documents", "write", 403, {**NOTE, "data": {"collection": "{decoy}", "visibility": "public"}}, MAKES),
     # A private collection of this name is the owner's; whoever names it gets one of their own.
     Call("POST", "/v1/documents", "write", 202, {**NOTE, "data": {"collection": "{decoy}", "visibility": "private"}}, MAKES),
-    Call("POST", "/v1/documents", "write", 202, {**NOTE, "data": {"collection": "{shared_collection}", "visibility": "private"}}, {**MAKES, "colleague": 422}),
+    Call("POST", "/v1/documents", "write", 202, {**NOTE, "data": {"collection": "{shared_collection}", "visibility": "private"}}, _INSIDERS),
     Call("GET", "/v1/documents/{document_id}", "read", 404, shows="document_name"),
     Call("GET", "/v1/documents/{document_id}", "read", 404, values={"document_id": "file_id"}, shows="file_name"),
     Call("GET", "/v1/documents/{document_id}", "read", 404, by={"colleague": 200}, values={"document_id": "shared_id"}, shows={"colleague": "shared_name"}),
@@ -147,8 +148,14 @@ V1: tuple[Call, ...] = (
     Call("GET", "/v1/me", ANYONE, shows="person"),
     Call("GET", "/v1/keys", ANYONE, shows="key"),
     Call("POST", "/v1/keys", ANYONE, 403, _json(permissions=["admin"]), {**_admins(None, None, None), "demoted": 403}),
-    Call("POST", "/v1/keys", ANYONE, 403, _json(permissions=["read", "chat", "write"]), {**_admins(None, None, None), "colleague": None, "outsider": None,
-         "a key to read": 403, "a key to chat": 403, "a key to write": 403}),  # fmt: skip
+    Call(
+        "POST",
+        "/v1/keys",
+        ANYONE,
+        403,
+        _json(permissions=["read", "chat", "write"]),
+        {**_admins(None, None, None), "colleague": None, "outsider": None, "a key to read": 403, "a key to chat": 403, "a key to write": 403},
+    ),  # fmt: skip
     Call("POST", "/v1/keys/fresh", ANYONE, 403, _json(), {"admin": None, "the admin's page": 403}),
     Call("POST", "/v1/session/fresh", ANYONE, 403, _json(key="{manager_key}"), {"the owner's page": 403, "the admin's page": 403}),
     Call("POST", "/v1/session/fresh", ANYONE, 403, _json(key="{manager_narrow_key}"), {"the manager's page": 403}),

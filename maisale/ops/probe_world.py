@@ -23,7 +23,7 @@ MARKS = (*PRIVATE, *SHARED, *PEOPLE)
 TOPICS = ("document", "file", "shared", "question")
 EXPIRES_S = 1.5  # the life of the key that expires
 WAIT_S = 60.0  # for the worker
-RUNS_S = 3.0  # for a long answer to begin
+BEGINS_S = 20.0  # for a long answer to name its sources
 
 _KEY = re.compile(r"msk_[0-9a-f]{16}_[A-Za-z0-9_-]{43}")
 
@@ -212,7 +212,7 @@ async def plant_things(world: World) -> None:
     """A conversation with a question, its answer, a verdict and a file; a private and a shared document; a named key. Waits until search finds them."""
     owner, values = world.owner, world.values
     if await _runs(world):  # of things that were planted before
-        await world.ask(owner, "POST", f"/v1/replies/{values.pop('running_id')}/stop")
+        await world.line.send(owner, "POST", f"/v1/replies/{values['running_id']}/stop")
     world.marks |= {name: mark() for name in (*PRIVATE, *SHARED)}
     world.topics = {name: mark() for name in TOPICS}
     values |= {"topics": " ".join(world.topics.values()), "decoy": f"decoy {mark()}"}
@@ -268,10 +268,10 @@ async def _start_long_answer(world: World) -> None:
     text = f"Tell me at length, in many chapters, what the code of {world.topics['document']} opens."
     asked = await world.ask(owner, "POST", f"/v1/conversations/{made['id']}/messages", json={"text": text, "documents": [values["document_id"]]})
     values |= {"running_id": asked["reply_id"], "running_conversation_id": made["id"]}
-    ends = time.monotonic() + RUNS_S
+    ends = time.monotonic() + BEGINS_S
     while time.monotonic() < ends:
         reply = await world.ask(owner, "GET", f"/v1/replies/{values['running_id']}")
-        if reply["done"] or reply["text"]:
+        if reply["done"] or reply["citations"]:
             break
         await asyncio.sleep(0.05)
     if reply["done"]:
@@ -353,6 +353,7 @@ async def shown_comment(world: World) -> bool:
     if "load" not in world.functions:
         return False
     joined = {"fn_index": world.functions["load"], "data": [world.values["conversation_id"], ""], "session_hash": (session := mark())}
-    await world.ask(world.owner, "POST", "/gradio_api/queue/join", json=joined)
-    answer = await world.line.send(world.owner, "GET", "/gradio_api/queue/data", params={"session_hash": session})
+    answer = await world.line.send(world.owner, "POST", "/gradio_api/queue/join", json=joined)
+    if answer.status == 200:
+        answer = await world.line.send(world.owner, "GET", "/gradio_api/queue/data", params={"session_hash": session})
     return world.marks["comment"] in answer.text
