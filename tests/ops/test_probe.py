@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-from fake_ollama import FakeOllama
 from running import ADMIN_KEY, RunningApp
 
+from fake_ollama import FakeOllama
 from maisale.api.listing import everything
 from maisale.ops import probe as probing
 from maisale.ops.probe import Report, probe

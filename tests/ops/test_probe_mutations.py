@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import httpx
 import pytest
 from door import serving
-from fake_ollama import FakeOllama
 from mutations import Edit, applied
 from running import ADMIN_KEY, ROOT
 
+from fake_ollama import FakeOllama
 from maisale.access import keys, limits, sessions
 from maisale.ops.probe import Probe
 from maisale.ops.probe_wire import Caller
