@@ -117,7 +117,7 @@ V1: tuple[Call, ...] = (
     Call("DELETE", "/v1/conversations/{conversation_id}", "chat", 404, values={"conversation_id": "running_conversation_id"}),
     # answers
     Call("GET", "/v1/replies/{reply_id}", "read", 404, shows="document"),
-    Call("GET", "/v1/replies/{reply_id}", "read", 404, values={"reply_id": "running_id"}, shows="document"),
+    Call("GET", "/v1/replies/{reply_id}", "read", 404, values={"reply_id": "running_id"}),
     Call("GET", "/v1/replies/{reply_id}/events", "read", 404, shows="document"),
     Call("GET", "/v1/replies/{reply_id}/events", "read", 404, headers={"Last-Event-ID": "1"}, values={"reply_id": "running_id"}),
     Call("POST", "/v1/replies/{reply_id}/stop", "chat", 404),
