@@ -48,7 +48,7 @@ from starlette.responses import PlainTextResponse  # noqa: E402
 from maisale.access import pages  # noqa: E402
 from maisale.access.gate import Gate  # noqa: E402
 from maisale.access.gradio_patches import patch_gradio, tune_gradio  # noqa: E402
-from maisale.api import files, v1  # noqa: E402
+from maisale.api import files, listing, v1  # noqa: E402
 from maisale.api.surface import GradioSurface  # noqa: E402
 from maisale.api.v1.asking import ShortWay  # noqa: E402
 from maisale.cli import main  # noqa: E402
@@ -80,7 +80,7 @@ def build() -> FastAPI:
     parent.add_exception_handler(MaiSaleError, in_words)
     parent.include_router(pages.router(life.running, sign_in))
     parent.include_router(files.router(life.running))
-    parent.mount("/v1", v1.build(life.running))
+    parent.mount("/v1", v1.build(life.running, lambda: listing.everything(parent, demo)))
     parent.add_middleware(ShortWay, running=life.running)
     parent.add_middleware(Gate, accounts=life.accounts, limits=life.limits, surface=GradioSurface(demo))
     parent.add_middleware(PlainRefusal, life=life)

@@ -99,7 +99,7 @@ def open_office(folder, ollama: str = NOWHERE, **settings):
     }
     def add_routes(app: FastAPI) -> None:
         app.include_router(files.router(running))
-        app.mount("/v1", v1.build(running))
+        app.mount("/v1", v1.build(running, lambda: listing.everything(app, page)))
 
     with serving(build_app(page, services.db, made, lifespan, add_routes)) as url:
         yield Office(url, services, page, Person(url, admin, ADMIN_KEY), **{name: Person(url, *one) for name, one in hired.items()})

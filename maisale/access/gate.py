@@ -113,11 +113,12 @@ class Gate:
 
     async def _serve(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         """Serves the request as long as its key or session is valid."""
-        began = False
+        began = ended = False
 
         async def sending(message: Any) -> None:
-            nonlocal began
+            nonlocal began, ended
             began = began or message["type"] == "http.response.start"
+            ended = ended or (message["type"] == "http.response.body" and not message.get("more_body", False))
             await send(message)
 
         work = asyncio.ensure_future(self._app(scope, receive, sending))
@@ -132,6 +133,8 @@ class Gate:
                 await asyncio.wait({work})
         if finished:
             work.result()
+        elif ended:
+            return  # a cancelled stream may end itself
         elif began:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         else:

@@ -132,7 +132,7 @@ def list_tenants(db: Database, caller: Caller) -> list[Tenant]:
 
 
 def add_tenant(db: Database, caller: Caller, name: str) -> Tenant:
-    _require_instance_admin(caller)
+    require_instance_admin(caller)
     keys.check_name("The tenant's name", name)
 
     def work(tx: Transaction) -> Tenant:
@@ -145,12 +145,19 @@ def add_tenant(db: Database, caller: Caller, name: str) -> Tenant:
 
 def removable_tenant(db: Database, caller: Caller, tenant_id: str) -> Tenant:
     """This tenant, which the caller may delete."""
-    _require_instance_admin(caller)
+    require_instance_admin(caller)
     tenant = accounts.get_tenant(db, tenant_id)
     if tenant.name == FIRST_TENANT or tenant.id == caller.user.tenant_id:
         raise BadInput(f"The tenant {tenant.name!r} holds the instance's admin and stays.")
     keys.require_fresh(caller)
     return tenant
+
+
+def require_instance_admin(caller: Caller) -> None:
+    """Raises NotAllowed."""
+    keys.require(caller, "admin")
+    if caller.user.role != "instance_admin":
+        raise NotAllowed("Only an admin of the instance may do this.")
 
 
 def _check(tenant: str, name: str, role: str) -> None:
@@ -164,9 +171,3 @@ def _require_admin(caller: Caller) -> None:
     keys.require(caller, "admin")
     if caller.user.role not in ("tenant_admin", "instance_admin"):
         raise NotAllowed(f"{caller.user.name} is a member. Ask an admin of your team.")
-
-
-def _require_instance_admin(caller: Caller) -> None:
-    keys.require(caller, "admin")
-    if caller.user.role != "instance_admin":
-        raise NotAllowed("Only an admin of the instance may do this.")

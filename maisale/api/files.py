@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
+from maisale.access import keys
 from maisale.access.gate import caller
 from maisale.chat.replies import Replies
 from maisale.errors import MaiSaleError
@@ -27,7 +28,9 @@ def router(running: Callable[[], Replies]) -> APIRouter:
     @routes.get("/files/{document_id}")
     def file(document_id: str, request: Request) -> Response:
         try:
-            path, document = open_file(running().services, caller(request).scope, document_id)
+            who = caller(request)
+            keys.require(who, "read")
+            path, document = open_file(running().services, who.scope, document_id)
         except MaiSaleError as problem:
             return PlainTextResponse(str(problem), problem.status)
         shown = SHOWN.get(path_suffix(document.title))

@@ -1,4 +1,4 @@
-"""The command line: index, ask, search, users, keys, eval, bench, link, worker. Works beside a running app and without one.
+"""The command line: index, ask, search, users, keys, eval, bench, probe, link, worker. Works beside a running app and without one.
 
 Errors are one sentence on stderr and exit code 1; a wrong command line is 2. What a command does is in the module of its kind.
 """
@@ -117,6 +117,10 @@ def _parser(needs_command: bool) -> argparse.ArgumentParser:
     made.add_argument("--rounds", type=_above_zero, default=20, help="how often all send at the same instant (%(default)s)")
     made.add_argument("--indexing", action="store_true", help="while 500 documents are indexed")
     made.add_argument("--url", help="a running instance, whose X_API_KEY_ADMIN is set here too; without it one of its own")
+
+    made = command(verbs, "probe", "probe.run", "call every route of a running server as everybody, and exit 1 when anybody sees another's", as_json)
+    made.add_argument("url", metavar="URL", help="of a running Mai-Sale; X_API_KEY_ADMIN is its administrator's key")
+    made.add_argument("--only", default="", metavar="REGEX", help="only the routes and functions that match")
 
     command(verbs, "link", "people.link", "print a sign-in link: one use, ten minutes", acting)
     command(verbs, "worker", "indexing.worker", "run a worker in the foreground")

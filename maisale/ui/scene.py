@@ -68,8 +68,12 @@ class Reader:
 
 
 def reader(request: gr.Request) -> Reader:
-    """Raises NotSignedIn."""
+    """Raises NotSignedIn; and for a key that may not read, since everything on the page shows something, gr.Error, which people see."""
     found = caller(request)
+    try:
+        keys.require(found, "read")
+    except NotAllowed as problem:
+        raise gr.Error(str(problem), print_exception=False) from problem
     cookies = request.cookies or {}
     language = cookies.get(LANGUAGE_COOKIE, "")
     offset = cookies.get(MINUTES_COOKIE, "0")

@@ -18,7 +18,8 @@ from starlette.types import Scope
 from maisale.access import wire
 from maisale.access.bodies import Bounded
 from maisale.access.gate import in_json, route_path
-from maisale.api.v1 import conversations, documents, keys, people, replies
+from maisale.api.listing import Everything
+from maisale.api.v1 import conversations, documents, keys, people, replies, server
 from maisale.api.v1.shapes import Refusal
 from maisale.chat.replies import Replies
 from maisale.errors import BadInput, MaiSaleError, NotFound
@@ -39,8 +40,8 @@ REFUSALS = {
 }
 
 
-def build(running: Callable[[], Replies]) -> FastAPI:
-    """The application to mount at /v1. running: the replies of the app's life, asked for at each request."""
+def build(running: Callable[[], Replies], everything: Callable[[], Everything]) -> FastAPI:
+    """The application to mount at /v1. running: the replies of the app's life, asked for at each request. everything: what the whole server answers."""
     answers = {status: {"model": Refusal, "description": words} for status, words in REFUSALS.items()}
     v1 = FastAPI(title="Mai-Sale", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, swagger_ui_oauth2_redirect_url=None, responses=answers)
     v1.add_middleware(Bounded, most=_most(running))
@@ -49,6 +50,7 @@ def build(running: Callable[[], Replies]) -> FastAPI:
     v1.add_exception_handler(HTTPException, _no_route)
     for module in (conversations, replies, documents, keys, people):
         v1.include_router(module.router(running))
+    v1.include_router(server.router(everything))
     v1.add_api_route("/docs", _docs, include_in_schema=False)
     # FastAPI's own page loads its script from a CDN. This package carries it: 1.9 MB, where fastapi-offline brings Redoc too.
     patch_fastapi(v1, redirect_from_root_to_docs=False)

@@ -227,6 +227,23 @@ class Me(BaseModel):
     fresh: bool
 
 
+class RouteOut(BaseModel):
+    method: str
+    path: str
+
+
+class FunctionOut(BaseModel):
+    number: int
+    name: str
+    public: bool = Field(description="Called by name; the others by number only.")
+    inputs: list[str] = Field(description="Kinds of its components, in order.")
+
+
+class EverythingOut(BaseModel):
+    routes: list[RouteOut]
+    functions: list[FunctionOut]
+
+
 def _caller(permission: str | None):
     async def find(request: Request) -> Caller:  # FastAPI takes any other function to a thread
         found = gate.caller(request)

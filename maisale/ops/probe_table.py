@@ -1,0 +1,258 @@
+"""What is expected of every route, in one table: which are open, which need which permission, and what somebody gets whose the things are not.
+
+A route that the server lists and that is not here is a finding. A new route gets a line; a page's function needs one only when it asks for more than
+ids (probe_functions.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from maisale.ops.probe_wire import SAME_ORIGIN, Caller
+
+OPEN, ANYONE, ADMIN, CLOSED = "open", "anyone", "admin", "closed"  # besides the permissions read, chat and write
+PERMISSIONS = ("read", "chat", "write")
+UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
+# Where sessions that have ended and forged keys knock: every route stands behind the same gate, as the other callers show.
+SAMPLED = ("GET /", "GET /v1/me", "GET /v1/conversations", "POST /v1/conversations", "GET /files/{document_id}", "POST /gradio_api/queue/join")
+REFUSED = 401  # of a caller that is nobody; for a browser's GET the sign-in page
+WHATEVER = 0  # any status below 500: only marks are judged
+
+HOST_FILE = "/etc/passwd"
+OF_HOST = "root:x:0:0"  # what no answer holds
+STREAMS = ("heartbeat", "queue/data", "/events", "upload_progress")  # read for a moment only
+
+
+@dataclass(frozen=True)
+class Call:
+    """One way to call a route. {names} in path, sent and headers are the owner's values.
+
+    needs: OPEN, ANYONE (signed in), a permission, ADMIN (people and tenants), CLOSED (the route does not exist for anybody).
+    others: the status for people whose the things are not. by: the same for single callers; None: not called.
+    shows: marks that the owner, or another named caller, has to be shown: else the call proves nothing.
+    """
+
+    method: str
+    path: str
+    needs: str
+    others: int = 200
+    sent: Mapping[str, Any] = field(default_factory=dict)  # json, params, data or files
+    by: Mapping[str, int | None] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)  # name of a parameter -> name of another value
+    headers: Mapping[str, str] = field(default_factory=dict)
+    shows: str | Mapping[str, str] = ""  # names of marks, with blanks between; by caller, when it is not the owner
+
+    @property
+    def route(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def shown_to(self) -> dict[str, tuple[str, ...]]:
+        by_caller = {"owner": self.shows} if isinstance(self.shows, str) else self.shows
+        return {name: tuple(marks.split()) for name, marks in by_caller.items() if marks}
+
+
+def expected(call: Call, caller: Caller) -> int | None:
+    """The status that this caller has to get; None: is not called."""
+    if caller.name in call.by:
+        return call.by[caller.name]
+    if caller.kind == "ended":
+        return REFUSED if call.route in SAMPLED else None
+    if caller.kind == "dead":
+        return call.others if call.needs == OPEN else REFUSED
+    if caller.name == "another site in an old browser" and call.route not in SAMPLED:
+        return None
+    if caller.kind == "site":
+        return (call.others if call.needs == OPEN else 403) if call.method in UNSAFE else None
+    if caller.kind == "page" or caller.kind == "owner":
+        return None  # asked for by name only
+    if call.needs in (OPEN, CLOSED):
+        return 404 if call.needs == CLOSED and caller.kind != "narrow" else None
+    if caller.kind == "narrow":
+        wanted = call.needs in PERMISSIONS or call.needs == ADMIN
+        return 403 if wanted and call.needs not in caller.permissions else None
+    if call.needs == ADMIN and caller.kind == "member":
+        return 403
+    if caller.name == "manager" and "colleague" in call.by:
+        return call.by["colleague"]
+    if caller.name == "demoted":  # a colleague, except where it has been an admin
+        return None
+    return call.others
+
+
+def _json(**sent: Any) -> dict[str, Any]:
+    return {"json": sent}
+
+
+def _admins(manager: int | None, foreign: int | None, admin: int | None) -> dict[str, int | None]:
+    return {"manager": manager, "foreign admin": foreign, "admin": admin}
+
+
+# What needs a fresh key: another tenant's admin does not get so far, with one or without.
+_NOT_FRESH = {**_admins(403, 404, 403), "the manager's page": 403, "the admin's page": 403, "the foreign admin's fresh page": 404}
+_FRESH = ("the manager's fresh page", "the foreign admin's fresh page")
+MAKES = {"admin": None}  # the instance's admin would keep what it makes
+_INSIDERS = {**MAKES, "colleague": 422, "outsider": None, "foreign admin": None}  # strangers would make their own, with the mark in its name
+NOTE = {"files": {"file": ("taken.md", b"Taken over.")}}
+V1: tuple[Call, ...] = (
+    Call("GET", "/v1/openapi.json", ANYONE),
+    Call("HEAD", "/v1/openapi.json", ANYONE),
+    Call("GET", "/v1/docs", ANYONE),
+    Call("GET", "/v1/swagger/swagger-ui-bundle.js", ANYONE),
+    Call("GET", "/v1/swagger/swagger-ui.css", ANYONE),
+    Call("GET", "/v1/swagger/favicon-32x32.png", ANYONE),
+    Call("GET", "/v1/routes", ADMIN, by=_admins(403, 403, 200)),
+    # conversations
+    Call("GET", "/v1/conversations", "read", shows="title"),
+    Call("POST", "/v1/conversations", "chat", 201, _json(title="My own"), MAKES),
+    Call("GET", "/v1/conversations/search", "read", 200, {"params": {"q": "{topics}"}}, shows="title question"),
+    Call("GET", "/v1/conversations/{conversation_id}", "read", 404, shows="title question document"),
+    Call("PATCH", "/v1/conversations/{conversation_id}", "chat", 404, _json(title="Taken over")),
+    Call("GET", "/v1/conversations/{conversation_id}/export", "read", 404, shows="title question document"),
+    Call("GET", "/v1/conversations/{conversation_id}/export", "read", 404, {"params": {"format": "json"}}, shows="title question document"),
+    Call("POST", "/v1/conversations/{conversation_id}/messages", "chat", 404, _json(text="What is written here about {topics}?")),
+    Call("DELETE", "/v1/conversations/{conversation_id}", "chat", 404),
+    Call("DELETE", "/v1/conversations/{conversation_id}", "chat", 404, values={"conversation_id": "running_conversation_id"}),
+    # answers
+    Call("GET", "/v1/replies/{reply_id}", "read", 404, shows="document"),
+    Call("GET", "/v1/replies/{reply_id}", "read", 404, values={"reply_id": "running_id"}),
+    Call("GET", "/v1/replies/{reply_id}/events", "read", 404, shows="document"),
+    Call("GET", "/v1/replies/{reply_id}/events", "read", 404, headers={"Last-Event-ID": "1"}, values={"reply_id": "running_id"}),
+    Call("POST", "/v1/replies/{reply_id}/stop", "chat", 404),
+    Call("POST", "/v1/replies/{reply_id}/stop", "chat", 404, values={"reply_id": "running_id"}),
+    # documents
+    Call("GET", "/v1/collections", "read", shows={"owner": "collection shared_collection", "colleague": "shared_collection"}),
+    Call("GET", "/v1/documents", "read", shows={"owner": "document_name shared_name", "colleague": "shared_name"}),
+    Call("GET", "/v1/documents", "read", 404, {"params": {"conversation_id": "{conversation_id}"}}, shows="file_name"),
+    Call("POST", "/v1/documents", "write", 404, {**NOTE, "data": {"conversation_id": "{conversation_id}"}}),
+    Call("POST", "/v1/documents", "write", 403, {**NOTE, "data": {"collection": "{decoy}", "visibility": "public"}}, MAKES),
+    # A private collection of this name is the owner's; whoever names it gets one of their own.
+    Call("POST", "/v1/documents", "write", 202, {**NOTE, "data": {"collection": "{decoy}", "visibility": "private"}}, MAKES),
+    Call("POST", "/v1/documents", "write", 202, {**NOTE, "data": {"collection": "{shared_collection}", "visibility": "private"}}, _INSIDERS),
+    Call("GET", "/v1/documents/{document_id}", "read", 404, shows="document_name"),
+    Call("GET", "/v1/documents/{document_id}", "read", 404, values={"document_id": "file_id"}, shows="file_name"),
+    Call("GET", "/v1/documents/{document_id}", "read", 404, by={"colleague": 200}, values={"document_id": "shared_id"}, shows={"colleague": "shared_name"}),
+    Call("DELETE", "/v1/documents/{document_id}", "write", 404),
+    Call("DELETE", "/v1/documents/{document_id}", "write", 404, values={"document_id": "file_id"}),
+    Call("DELETE", "/v1/documents/{document_id}", "write", 404, by={"colleague": 403, "manager": None}, values={"document_id": "shared_id"}),
+    Call("POST", "/v1/documents/{document_id}/retry", "write", 404),
+    Call("POST", "/v1/documents/{document_id}/retry", "write", 404, by={"colleague": 403, "manager": 422}, values={"document_id": "shared_id"}),
+    # Read by everybody, changed by the instance's admin only, who is told that it has not failed.
+    Call("POST", "/v1/documents/{document_id}/retry", "write", 403, by={"admin": 422}, values={"document_id": "help_id"}),
+    Call("GET", "/v1/search", "read", 200, {"params": {"q": "{topics}", "limit": "50"}}, shows={"owner": "document shared", "colleague": "shared"}),
+    Call("GET", "/v1/search", "read", 404, {"params": {"q": "{topics}", "conversation_id": "{conversation_id}"}}, shows="file"),
+    Call("GET", "/v1/search", "read", 404, {"params": {"q": "{topics}", "collection": "{collection}"}}, shows="document"),
+    # keys
+    Call("GET", "/v1/me", ANYONE, shows="person"),
+    Call("GET", "/v1/keys", ANYONE, shows="key"),
+    Call("POST", "/v1/keys", ANYONE, 403, _json(permissions=["admin"]), {**_admins(None, None, None), "demoted": 403}),
+    Call(
+        "POST",
+        "/v1/keys",
+        ANYONE,
+        403,
+        _json(permissions=["read", "chat", "write"]),
+        {**_admins(None, None, None), "colleague": None, "outsider": None, "a key to read": 403, "a key to chat": 403, "a key to write": 403},
+    ),  # fmt: skip
+    Call("POST", "/v1/keys/fresh", ANYONE, 403, _json(), {"admin": None, "the admin's page": 403}),
+    Call("POST", "/v1/session/fresh", ANYONE, 403, _json(key="{manager_key}"), {"the owner's page": 403, "the admin's page": 403}),
+    Call("POST", "/v1/session/fresh", ANYONE, 403, _json(key="{manager_narrow_key}"), {"the manager's page": 403}),
+    Call("POST", "/v1/keys/{key_id}/rotate", ANYONE, 404, _json(), {"manager": 403, "admin": 403, "a key to read": 403, "the foreign admin's fresh page": 404}),
+    Call("DELETE", "/v1/keys/{key_id}", ANYONE, 404, by={"manager": None, "admin": None}),
+    # people and tenants
+    Call("GET", "/v1/users", ADMIN, shows={"manager": "person", "admin": "person"}, by={"demoted": 403}),
+    Call("POST", "/v1/users", ADMIN, 201, _json(name="{somebody}", tenant="{tenant}"), _admins(None, 404, None)),
+    Call("POST", "/v1/users", ADMIN, 403, _json(name="{somebody}", role="instance_admin"), {"admin": None}),
+    Call("GET", "/v1/users/{user_id}", ADMIN, 200, by={"foreign admin": 404}, shows={"manager": "person"}),
+    Call("GET", "/v1/users/{user_id}", ADMIN, values={"user_id": "chief"}, by=_admins(403, 404, 200)),
+    Call("PATCH", "/v1/users/{user_id}", ADMIN, 404, _json(role="tenant_admin"), _admins(None, 404, None)),
+    Call("PATCH", "/v1/users/{user_id}", ADMIN, 403, _json(role="instance_admin"), {"foreign admin": 404, "admin": None}),
+    Call("PATCH", "/v1/users/{user_id}", ADMIN, 404, _json(role="tenant_admin"), _admins(422, 404, None), values={"user_id": "manager"}),
+    Call("DELETE", "/v1/users/{user_id}", ADMIN, by=_NOT_FRESH),
+    Call("POST", "/v1/users/{user_id}/invitation", ADMIN, by=_NOT_FRESH),
+    Call("DELETE", "/v1/users/{user_id}", ADMIN, values={"user_id": "chief"}, by={**_NOT_FRESH, "the manager's fresh page": 403}),
+    Call("GET", "/v1/users/{user_id}/keys", ADMIN, by={"foreign admin": 404}, shows={"manager": "key"}),
+    Call("POST", "/v1/users/{user_id}/keys", ADMIN, sent=_json(), by=_NOT_FRESH),
+    Call("GET", "/v1/tenants", ADMIN, shows={"manager": "tenant"}),
+    Call("POST", "/v1/tenants", ADMIN, 403, _json(name="{somebody}"), MAKES),
+    Call("DELETE", "/v1/tenants/{tenant_id}", ADMIN, by={**_NOT_FRESH, "foreign admin": 403, **dict.fromkeys(_FRESH, 403)}),
+)
+OURS: tuple[Call, ...] = (
+    Call("GET", "/healthz", OPEN),
+    Call("GET", "/login", OPEN),
+    Call("POST", "/login", OPEN, 403),
+    Call("POST", "/login", OPEN, 422, headers=SAME_ORIGIN, by={"another site": None}),
+    Call("GET", "/logout", ANYONE, 303),
+    Call("POST", "/logout", OPEN, 403),
+    # A link that was used: its text opens nothing any more.
+    Call("GET", "/link/{token}", OPEN, 410),
+    Call("POST", "/link/{token}", OPEN, 403),
+    Call("POST", "/link/{token}", OPEN, 410, headers=SAME_ORIGIN, by={"another site": None}),
+    Call("GET", "/files/{document_id}", "read", 404, shows="document"),
+    Call("GET", "/files/{document_id}", "read", 404, values={"document_id": "file_id"}, shows="file"),
+    Call("GET", "/files/{document_id}", "read", 404, by={"colleague": 200}, values={"document_id": "shared_id"}, shows={"colleague": "shared"}),
+)
+_SESSION = {"session_hash": "{session_hash}"}
+_NUMBERED = {"fn_index": "{number}", "data": ["{conversation_id}"]}
+_HOST = {"path_or_url": "host_file", "path": "host_file"}
+GRADIO: tuple[Call, ...] = (
+    Call("GET", "/", ANYONE),
+    Call("HEAD", "/", ANYONE),
+    Call("GET", "/config", ANYONE),
+    Call("GET", "/static/{path:path}", OPEN, WHATEVER, values={"path": "climb"}),
+    Call("GET", "/assets/{path:path}", OPEN, WHATEVER, values={"path": "climb"}),
+    Call("GET", "/theme.css", OPEN),
+    Call("GET", "/gradio_api/theme.css", OPEN),
+    Call("GET", "/favicon.ico", OPEN, WHATEVER),
+    Call("GET", "/robots.txt", OPEN),
+    Call("GET", "/manifest.json", OPEN),
+    Call("GET", "/pwa_icon", ANYONE, WHATEVER),
+    Call("GET", "/pwa_icon/{size}", ANYONE, WHATEVER),
+    Call("POST", "/login/", ANYONE, WHATEVER),  # Gradio's own, behind ours
+    Call("GET", "/gradio_api/info", ANYONE),
+    Call("GET", "/gradio_api/openapi.json", ANYONE),
+    Call("GET", "/gradio_api/user", ANYONE),
+    Call("GET", "/gradio_api/login_check", ANYONE),
+    Call("GET", "/gradio_api/app_id", ANYONE),
+    Call("GET", "/gradio_api/queue/status", ANYONE),
+    *(Call(method, "/gradio_api/file={path_or_url:path}", ANYONE, 404, shows="upload" if method == "GET" else "") for method in ("GET", "HEAD")),
+    Call("GET", "/gradio_api/file={path_or_url:path}", ANYONE, 404, values=_HOST, by={"owner": 404}),
+    Call("GET", "/gradio_api/file/{path:path}", ANYONE, 404, shows="upload"),
+    Call("GET", "/gradio_api/file/{path:path}", ANYONE, 404, values=_HOST, by={"owner": 404}),
+    Call("POST", "/gradio_api/upload", ANYONE, 404, {"params": {"upload_id": "{upload_id}"}, "files": {"files": ("x.txt", b"x")}}),
+    Call("GET", "/gradio_api/upload_progress", ANYONE, 404, {"params": {"upload_id": "{upload_id}"}}),
+    Call("GET", "/gradio_api/queue/data", ANYONE, 404, {"params": _SESSION}),
+    Call("GET", "/gradio_api/heartbeat/{session_hash}", ANYONE, 404),
+    Call("GET", "/gradio_api/call/{api_name}/{event_id}", ANYONE, 404),
+    Call("GET", "/gradio_api/call/v2/{api_name}/{event_id}", ANYONE, 404),
+    Call("POST", "/gradio_api/reset", ANYONE, 404, _json(event_id="{event_id}")),
+    Call("POST", "/gradio_api/cancel", ANYONE, 404, _json(event_id="{joined_id}", fn_index="{number}", **_SESSION)),
+    Call("POST", "/gradio_api/cancel", ANYONE, 404, _json(event_id="{joined_id}", fn_index="{number}", session_hash="{somebody}")),
+    Call("POST", "/gradio_api/component_server", ANYONE, 404, _json(component_id=1, fn_name="x", data=None, **_SESSION)),
+    Call("POST", "/gradio_api/queue/join", ANYONE, 404, _json(**_NUMBERED, **_SESSION)),
+    # By name and by number these are called in probe_functions.py; here they are refused to nobody, and to who names another's session.
+    Call("POST", "/gradio_api/call/{api_name}", ANYONE, 404, _json(data=["{conversation_id}"], **_SESSION)),
+    Call("POST", "/gradio_api/call/v2/{api_name}", ANYONE, 404, _json(conversation_id="{conversation_id}", **_SESSION)),
+    *(Call("POST", f"/gradio_api/{way}/{{api_name}}", ANYONE, 404, _json(**_NUMBERED, **_SESSION)) for way in ("run", "api")),
+    *(Call("POST", f"/gradio_api/{way}/{{api_name}}", ANYONE, 404, _json(data=["{conversation_id}"])) for way in ("run", "api")),
+)
+_PARTS = "/gradio_api/stream/{session_hash}/{run}/{component_id}"
+NOT_THERE: tuple[str, ...] = (
+    *("GET /svelte/{path:path}", "GET /monitoring", "GET /monitoring/summary", "GET /monitoring/{key}", "GET /gradio_api/deep_link"),
+    *("GET /gradio_api/token", "GET /gradio_api/dev/reload", "GET /gradio_api/runs", "GET /gradio_api/startup-events"),
+    *("GET /gradio_api/custom_component/{id}/{environment}/{type}/{file_name}", "POST /gradio_api/process_recording"),
+    *("GET /gradio_api/proxy={url_path:path}", "HEAD /gradio_api/proxy={url_path:path}"),
+    *("POST /gradio_api/stream/{event_id}", "POST /gradio_api/stream/{event_id}/close"),
+    *(f"GET {_PARTS}/playlist.m3u8", f"GET {_PARTS}/{{segment_id}}.{{ext}}", f"GET {_PARTS}/playlist-file"),
+    *("POST /gradio_api/vibe-edit", "POST /gradio_api/undo-vibe-edit", "GET /gradio_api/vibe-code", "POST /gradio_api/vibe-code"),
+    "POST /gradio_api/vibe-starter-queries",
+)
+CALLS: tuple[Call, ...] = (*V1, *OURS, *GRADIO, *(Call(*route.split(" ", 1), CLOSED, 404) for route in NOT_THERE))
+
+
+def calls_of(method: str, path: str) -> list[Call]:
+    """The lines of one route, with or without a slash at its end; empty: the table does not know it."""
+    exact = [call for call in CALLS if (call.method, call.path) == (method, path)]
+    return exact or [call for call in CALLS if (call.method, call.path) == (method, path.rstrip("/"))]
