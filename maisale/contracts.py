@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -38,6 +39,12 @@ class Database(Protocol):
 
     async def awrite(self, work: Callable[[Transaction], T], /, *, bulk: bool = False) -> T:
         """`write`, for async code: the event loop goes on meanwhile."""
+
+    def problems(self) -> list[str]:
+        """What is wrong with the stored data itself, in words; reads all of it."""
+
+    def copy_to(self, path: Path) -> None:
+        """Writes everything that is stored at this moment into one new file. Work goes on meanwhile."""
 
     def close(self) -> None: ...
 
@@ -130,6 +137,9 @@ class LexicalIndex(Protocol):
 
     def scores(self, kind: str, where: SearchFilter, parts: Sequence[tuple[str, float]], keys: Sequence[str]) -> dict[str, WordHit]:
         """The same scores for chunks that another index found."""
+
+    def lost(self, tenant_id: str, kind: str, keys: Sequence[str]) -> list[str]:
+        """Those chunks among `keys` (all of a tenant and kind) that no search can find. Compares the whole index with its text."""
 
     def idf(self, kind: str, tenants: Sequence[str], words: Iterable[str]) -> Mapping[str, float]:
         """Inverse document frequency of folded words among these tenants' chunks (BM25's, never below 0)."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from maisale.contracts import Database, Transaction
+from maisale.errors import StorageFailed
 from maisale.frequency import telling
 from maisale.records import Chunk, SearchFilter, WordHit
 from maisale.stemming import porter, stem, variants
@@ -89,6 +90,18 @@ class FTS5Index:
             rows = self._db.rows(f'SELECT key, body, place FROM "{table}" WHERE key IN (SELECT value FROM json_each(:keys))', keys=json.dumps(list(keys)))
             found.update((row["key"], question.score(row["key"], row["body"])) for row in rows if _inside(where, row["place"]))
         return found
+
+    def lost(self, tenant_id: str, kind: str, keys: Sequence[str]) -> list[str]:
+        table = _table(tenant_id, kind)
+        if not _exists(self._db, table):
+            return list(keys)
+        there = {row["key"] for row in self._db.rows(f'SELECT key FROM "{table}"')}
+        for index in (f"{table}:words", f"{table}:stems"):
+            try:
+                self._db.write(lambda tx, index=index: tx.execute(f'INSERT INTO "{index}"("{index}", rank) VALUES (\'integrity-check\', 1)'), bulk=True)
+            except StorageFailed:  # FTS5 says only that something differs
+                return list(keys)
+        return [key for key in keys if key not in there]
 
     def idf(self, kind: str, tenants: Sequence[str], words: Iterable[str]) -> Mapping[str, float]:
         wanted = list(dict.fromkeys(words))

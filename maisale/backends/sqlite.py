@@ -61,6 +61,21 @@ class SQLiteDatabase:
         # Shielded: a caller that is cancelled must not leave it open whether its write happened.
         return await asyncio.shield(asyncio.wrap_future(self._enqueue(work, bulk)))
 
+    def problems(self) -> list[str]:
+        found = [row["quick_check"] for row in self.rows("PRAGMA quick_check(20)")]
+        strays = self.rows("PRAGMA foreign_key_check")
+        return [text for text in found if text != "ok"] + [f"A row of {row['table']} belongs to a missing row of {row['parent']}." for row in strays[:20]]
+
+    def copy_to(self, path: Path) -> None:
+        # Not sqlite3's backup in steps: each commit of another process begins it anew. This reads one snapshot and packs it.
+        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
+        try:
+            connection.execute("VACUUM INTO ?", (str(path),))
+        except sqlite3.Error as problem:
+            raise _in_words(problem, path) from problem
+        finally:
+            connection.close()
+
     def close(self) -> None:
         """Ends after the writes that already wait."""
         with self._ring:

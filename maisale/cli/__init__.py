@@ -110,6 +110,14 @@ def _parser(needs_command: bool) -> argparse.ArgumentParser:
     made.add_argument("--questions", type=_above_zero, default=200, help="how many (%(default)s)")
     made.add_argument("--data", type=Path, metavar="DIR", help="keep the library here, and use it again")
 
+    made = command(verbs, "backup", "upkeep.backup", "write everything into one file while work goes on", as_json)
+    made.add_argument("file", type=Path, metavar="FILE")
+    made = command(verbs, "restore", "upkeep.restore", "put a backup into an empty data folder", as_json)
+    made.add_argument("file", type=Path, metavar="FILE")
+    made = command(verbs, "verify", "upkeep.verify", "read everything that is stored, or a backup, and say whether it is whole", as_json)
+    made.add_argument("file", type=Path, nargs="?", metavar="BACKUP")
+    command(verbs, "doctor", "upkeep.doctor", "say what runs, what waits, what is wrong and what to do", as_json)
+
     command(verbs, "link", "people.link", "print a sign-in link: one use, ten minutes", acting)
     command(verbs, "worker", "indexing.worker", "run a worker in the foreground")
     return parser

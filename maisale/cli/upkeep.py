@@ -1,0 +1,96 @@
+"""backup, restore, verify and doctor: keeping what is stored, and knowing how it is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from tqdm import tqdm
+
+from maisale.child import worker_lives
+from maisale.cli.opened import Opened
+from maisale.config import from_env
+from maisale.ops import backup as backups
+from maisale.ops import doctor as doctors
+from maisale.ops import verify as verifying
+from maisale.services import patient_index
+
+INDEX_WAIT_S = 10.0
+_SIGNS = {doctors.OK: "ok   ", doctors.LOOK: "look ", doctors.WRONG: "WRONG"}
+
+
+def backup(args: argparse.Namespace) -> int:
+    began = time.monotonic()
+    with Opened(args, alone=True) as (services, _), _bar(args) as progress:
+        manifest = backups.back_up(services.db, services.settings, args.file, progress)
+    _say(args, {"file": str(args.file), "seconds": round(time.monotonic() - began, 2), **asdict(manifest)}, _contents(manifest, f"Written to {args.file}"))
+    return 0
+
+
+def restore(args: argparse.Namespace) -> int:
+    settings, began = from_env(os.environ), time.monotonic()
+    with _bar(args) as progress:
+        manifest = backups.restore(args.file, settings, progress)
+    words = _contents(manifest, f"Restored into {settings.data_dir}")
+    words += "\nStart the app: its worker builds the vector index anew, and answers come meanwhile. Everybody signs in again; revoke keys that were lost since."
+    _say(args, {"seconds": round(time.monotonic() - began, 2), **asdict(manifest)}, words)
+    return 0
+
+
+def verify(args: argparse.Namespace) -> int:
+    if args.file is not None:
+        with _bar(args) as progress:
+            manifest = backups.check(args.file, progress)
+        _say(args, asdict(manifest), _contents(manifest, f"{args.file} is whole"))
+        return 0
+    with Opened(args, alone=True) as (services, _), _bar(args) as progress:
+        exact = services.settings.vectors == "exact" or not worker_lives(services.settings)
+        report = verifying.verify(services, None if exact else patient_index(services.settings, INDEX_WAIT_S), progress)
+    words = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in report.counts.items())
+    _say(args, asdict(report), f"{words}: {'all is well' if not report.problems else 'something is wrong'}")
+    for line in [*report.problems, *report.notes]:
+        print(line, file=sys.stderr)
+    return 1 if report.problems else 0
+
+
+def doctor(args: argparse.Namespace) -> int:
+    with Opened(args, alone=True) as (services, _):
+        findings = doctors.examine(services)
+    lines = [f"{_SIGNS[one.state]}  {one.about:<13} {one.words}" + (f"\n{'':21}-> {one.todo}" if one.todo else "") for one in findings]
+    _say(args, [asdict(one) for one in findings], "\n".join(lines))
+    return 1 if any(one.state == doctors.WRONG for one in findings) else 0
+
+
+def _contents(manifest: backups.Manifest, begin: str) -> str:
+    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(manifest.created_at))
+    counts = ", ".join(f"{manifest.counts[name]:,} {name}" for name in ("users", "conversations", "messages", "documents", "chunks"))
+    missing = f"\nWithout the files of {len(manifest.missing)} documents, which were gone: {', '.join(manifest.missing[:5])}" if manifest.missing else ""
+    return f"{begin}: as of {made}, {counts}.{missing}"
+
+
+def _say(args: argparse.Namespace, data: object, words: str) -> None:
+    print(json.dumps(data, ensure_ascii=False) if args.json else words)
+
+
+@contextmanager
+def _bar(args: argparse.Namespace) -> Iterator[verifying.Progress]:
+    shown = ""
+    with tqdm(disable=args.json or None, leave=False) as bar:
+
+        def progress(what: str, done: int, total: int) -> None:
+            nonlocal shown
+            if what != shown:
+                shown = what
+                bar.reset(total or None)
+                bar.set_description(what)
+            bar.update(done - bar.n)
+
+        yield progress
+
+
