@@ -167,7 +167,8 @@ class _Write:
 
     def answer(self, path: Path) -> None:
         problem = self._problem
-        self._settle(_in_words(problem, path) if isinstance(problem, sqlite3.OperationalError) else problem)
+        of_sqlite = isinstance(problem, sqlite3.OperationalError) or type(problem) is sqlite3.DatabaseError  # the latter: what it reads is damaged
+        self._settle(_in_words(problem, path) if of_sqlite else problem)
 
     def _settle(self, problem: BaseException | None) -> None:
         if not self.done.set_running_or_notify_cancel():

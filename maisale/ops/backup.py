@@ -18,7 +18,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -71,7 +71,8 @@ def back_up(db: Database, settings: Settings, target: Path, progress: Progress =
     except OSError as problem:
         raise StorageFailed(f"The backup could not be written to {target} ({problem.strerror}). Free some space, or choose another place.") from problem
     finally:
-        coming.unlink(missing_ok=True)
+        with suppress(OSError):
+            coming.unlink()
     return manifest
 
 

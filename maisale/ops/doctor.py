@@ -96,11 +96,11 @@ def _jobs(services: Services) -> Iterator[Finding]:
 def _documents(services: Services) -> Iterator[Finding]:
     counts = documents.stage_counts(services.db)
     words = ", ".join(f"{n} {stage}" for stage, n in sorted(counts.items())) or "none"
-    failed = services.db.rows("SELECT title, cause FROM documents WHERE stage = 'failed' ORDER BY received_at DESC LIMIT :n", n=NAMED)
+    failed = services.db.rows("SELECT cause FROM documents WHERE stage = 'failed' ORDER BY received_at DESC LIMIT :n", n=NAMED)
     yield Finding("Documents", OK, words)
     if failed:
-        named = "; ".join(f"{row['title']}: {row['cause']}" for row in failed)
-        yield Finding("Failed", LOOK, f"{counts['failed']} documents, such as {named}", "Mend the file and add it again, or remove it on the Documents page.")
+        named = "; ".join(row["cause"] for row in failed)
+        yield Finding("Failed", LOOK, f"{counts['failed']} documents: {named}", "Mend the file and add it again, or remove it on the Documents page.")
 
 
 def _index(services: Services) -> Iterator[Finding]:
