@@ -208,13 +208,31 @@ def _rows(connection: sqlite3.Connection, sql: str, values: dict[str, Any]) -> l
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: list[tuple[str, list[str]]]) -> None:
-    """Applies what is pending, each in a transaction of its own; one process at a time."""
+    """Applies what is pending, each in a transaction of its own, after a copy of an older version's data; one process at a time."""
     steps = sqlite_utils.Migrations("maisale")
     for name, statements in migrations:
         steps(name=name)(_step(statements))
     with open(path.with_name(path.name + ".migrate"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        steps.apply(sqlite_utils.Database(connection))
+        db = sqlite_utils.Database(connection)
+        if steps.applied(db) and (pending := steps.pending(db)):
+            _keep_copy(connection, path, pending[0].name)
+        steps.apply(db)
+
+
+def _keep_copy(connection: sqlite3.Connection, path: Path, step: str) -> None:
+    """The data as it was before `step`, beside the database; of earlier steps no copy is kept."""
+    kept = path.with_name(f"{path.name}.before-{step}")
+    if kept.exists():  # an earlier try of this step broke off
+        return
+    coming = path.with_name(f"{path.name}.copying")
+    coming.unlink(missing_ok=True)
+    connection.execute("VACUUM INTO ?", (str(coming),))
+    coming.replace(kept)
+    for older in path.parent.glob(f"{path.name}.before-*"):
+        if older != kept:
+            older.unlink()
+    log.warning("the data of an older version is kept in %s", kept)
 
 
 def _step(statements: list[str]) -> Callable[[sqlite_utils.Database], None]:
