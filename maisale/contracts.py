@@ -43,6 +43,9 @@ class Database(Protocol):
     def problems(self) -> list[str]:
         """What is wrong with the stored data itself, in words; reads all of it."""
 
+    def compact(self) -> None:
+        """Gives space that is not used any more back to the disk. Writes wait meanwhile."""
+
     def copy_to(self, path: Path) -> None:
         """Writes everything that is stored at this moment into one new file. Work goes on meanwhile."""
 
@@ -101,6 +104,9 @@ class KeptIndex(VectorIndex, Protocol):
     def open(self) -> bool:
         """Whether it had been closed properly; if not it was checked, and emptied when it was damaged."""
 
+    def empty(self) -> None:
+        """Removes all that it holds; it has to be closed."""
+
     def ready(self) -> None:
         """It holds what SQL holds: from now on it answers."""
 
@@ -137,6 +143,9 @@ class LexicalIndex(Protocol):
 
     def scores(self, kind: str, where: SearchFilter, parts: Sequence[tuple[str, float]], keys: Sequence[str]) -> dict[str, WordHit]:
         """The same scores for chunks that another index found."""
+
+    def drop(self, tx: Transaction, tenant_id: str, kind: str) -> None:
+        """Removes an index, whatever state it is in; `add` makes it anew."""
 
     def lost(self, tenant_id: str, kind: str, keys: Sequence[str]) -> list[str]:
         """Those chunks among `keys` (all of a tenant and kind) that no search can find. Compares the whole index with its text."""

@@ -91,6 +91,12 @@ class FTS5Index:
             found.update((row["key"], question.score(row["key"], row["body"])) for row in rows if _inside(where, row["place"]))
         return found
 
+    def drop(self, tx: Transaction, tenant_id: str, kind: str) -> None:
+        table = _table(tenant_id, kind)
+        self._counts.pop(table, None)
+        for name in (f"{table}:words:counts", f"{table}:stems:counts", f"{table}:words", f"{table}:stems", table):
+            tx.execute(f'DROP TABLE IF EXISTS "{name}"')
+
     def lost(self, tenant_id: str, kind: str, keys: Sequence[str]) -> list[str]:
         table = _table(tenant_id, kind)
         if not _exists(self._db, table):

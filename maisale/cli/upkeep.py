@@ -1,4 +1,4 @@
-"""backup, restore, verify and doctor: keeping what is stored, and knowing how it is."""
+"""backup, restore, verify, rebuild-index, compact, jobs and doctor: keeping what is stored, and knowing how it is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 
@@ -16,10 +16,12 @@ from tqdm import tqdm
 from maisale.child import worker_lives
 from maisale.cli.opened import Opened
 from maisale.config import from_env
+from maisale.library import dead_letters, upkeep
 from maisale.ops import backup as backups
 from maisale.ops import doctor as doctors
+from maisale.ops import rebuild
 from maisale.ops import verify as verifying
-from maisale.services import patient_index
+from maisale.services import Services, patient_index
 
 INDEX_WAIT_S = 10.0
 _SIGNS = {doctors.OK: "ok   ", doctors.LOOK: "look ", doctors.WRONG: "WRONG"}
@@ -57,6 +59,50 @@ def verify(args: argparse.Namespace) -> int:
     for line in [*report.problems, *report.notes]:
         print(line, file=sys.stderr)
     return 1 if report.problems else 0
+
+
+def rebuild_index(args: argparse.Namespace) -> int:
+    with Opened(args, alone=True) as (services, _), _bar(args) as progress:
+        done = rebuild.words(services, progress)
+        upkeep.ask_for_rebuild(services.db)
+        running = worker_lives(services.settings)
+    later = "The worker builds the index of vectors now; exact search answers meanwhile." if running else "The next worker builds the index of vectors."
+    _say(args, {"passages": done, "worker": running}, f"The words of {done:,} passages were indexed anew. {later}")
+    return 0
+
+
+def compact(args: argparse.Namespace) -> int:
+    with Opened(args, alone=True) as (services, _):
+        before = services.settings.sqlite_path.stat().st_size
+        services.db.compact()
+        after = services.settings.sqlite_path.stat().st_size
+    _say(args, {"bytes_before": before, "bytes_after": after}, f"The database had {before / 1e6:,.1f} MB and has {after / 1e6:,.1f} MB now.")
+    return 0
+
+
+def list_jobs(args: argparse.Namespace) -> int:
+    with Opened(args, alone=True) as (services, _):
+        found = dead_letters.listed(services)
+    lines = [f"{one.job.id}  {one.job.kind:<15}  {one.about}: {one.job.cause}" for one in found] or ["Nothing was given up."]
+    _say(args, [{"id": one.job.id, "kind": one.job.kind, "about": one.about, "cause": one.job.cause} for one in found], "\n".join(lines))
+    return 0
+
+
+def retry_jobs(args: argparse.Namespace) -> int:
+    return _each_job(args, dead_letters.retry, "tried again")
+
+
+def skip_jobs(args: argparse.Namespace) -> int:
+    return _each_job(args, dead_letters.skip, "left as they are")
+
+
+def _each_job(args: argparse.Namespace, verb: Callable[[Services, str], None], words: str) -> int:
+    with Opened(args, alone=True) as (services, _):
+        ids = [one.job.id for one in dead_letters.listed(services)] if args.job_id == "all" else [args.job_id]
+        for job_id in ids:
+            verb(services, job_id)
+    _say(args, {"jobs": ids}, f"{len(ids)} {'job is' if len(ids) == 1 else 'jobs are'} {words}.")
+    return 0
 
 
 def doctor(args: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from maisale.config import Settings
 from maisale.errors import IndexUnavailable
+from maisale.ops import scheduled_backups
 from maisale.services import Services, patient_index
 from maisale.store import documents, facts, jobs
 
@@ -45,6 +46,7 @@ def examine(services: Services) -> list[Finding]:
         *_documents(services),
         *_index(services),
         *_models(services),
+        *_backups(services.settings),
         *_door(services.settings),
     ]
 
@@ -133,6 +135,17 @@ def _models(services: Services) -> Iterator[Finding]:
         yield Finding("Ollama", LOOK, f"{status.url} answers and lacks {', '.join(status.missing)}", f"Run {pulls}.")
     else:
         yield Finding("Ollama", OK, f"{status.url} answers with {status.generation} and {status.embedding}")
+
+
+def _backups(settings: Settings) -> Iterator[Finding]:
+    made = scheduled_backups.kept(settings)
+    if not settings.backup_dir:
+        yield Finding("Backups", LOOK, "none are made by themselves", "Set BACKUP_DIR to a folder on another disk, or run `backup FILE` yourself.")
+    elif not made or time.time() - made[0].stat().st_mtime > 2 * settings.backup_hours * 3600:
+        age = f"the latest is {made[0].name}" if made else "there is none yet"
+        yield Finding("Backups", LOOK, f"{age} in {settings.backup_dir}", "The worker makes them: see whether it runs, and what its log says.")
+    else:
+        yield Finding("Backups", OK, f"{len(made)} in {settings.backup_dir}, the latest {made[0].name}")
 
 
 def _door(settings: Settings) -> Iterator[Finding]:

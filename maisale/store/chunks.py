@@ -36,6 +36,18 @@ def chunks_of(source: Database | Transaction, subject_id: str) -> list[Chunk]:
     return [Chunk(**row) for row in source.rows(sql, id=subject_id)]
 
 
+def page(db: Database, tenant_id: str, kind: str, after: str, limit: int) -> list[Chunk]:
+    """Chunks of a tenant and kind in the order of their keys, from behind `after`: what a rebuild reads."""
+    null = "IS NULL" if kind == "documents" else "IS NOT NULL"
+    sql = f"SELECT {_CHUNK} FROM chunks WHERE tenant_id = :tenant AND message_id {null} AND key > :after ORDER BY key LIMIT :limit"
+    return [Chunk(**row) for row in db.rows(sql, tenant=tenant_id, after=after, limit=limit)]
+
+
+def with_keys(source: Database | Transaction, keys: Sequence[str]) -> list[Chunk]:
+    """Those of `keys` that exist, whoever they belong to: for the indexes."""
+    return [Chunk(**row) for row in source.rows(f"SELECT {_CHUNK} FROM chunks WHERE key IN :keys", keys=list(keys))]
+
+
 def insert_chunks(tx: Transaction, owner_id: str, made: Sequence[Chunk]) -> None:
     for chunk in made:
         tx.insert(
@@ -102,6 +114,11 @@ def mark_indexed(tx: Transaction, embedder: str, keys: Sequence[str], read_at: f
     """read_at: when the vectors were read; one that was made anew since then is not in the index yet."""
     sql = "UPDATE vectors SET indexed = 1 WHERE embedder = :embedder AND key IN :keys AND changed_at <= :read_at"
     tx.execute(sql, embedder=embedder, keys=list(keys), read_at=read_at)
+
+
+def mark_unindexed(tx: Transaction) -> None:
+    """Of all vectors: the index is empty."""
+    tx.execute("UPDATE vectors SET indexed = 0 WHERE indexed = 1")
 
 
 def vectors_of(db: Database, embedder: str, keys: Sequence[str]) -> list[VectorRow]:

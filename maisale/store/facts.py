@@ -7,6 +7,8 @@ import time
 from maisale.contracts import Database, Transaction
 
 EMBEDDER = "embedder"  # whose vectors are complete and searched
+REBUILD = "rebuild_index"  # when somebody last asked for a new vector index
+REBUILT = "index_rebuilt"  # which of those wishes was fulfilled
 
 
 def get_fact(source: Database | Transaction, name: str) -> str | None:

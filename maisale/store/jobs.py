@@ -169,6 +169,16 @@ def revive(tx: Transaction, job_id: str) -> bool:
     return bool(tx.execute(sql, now=time.time(), id=job_id))
 
 
+def skip(tx: Transaction, job_id: str) -> bool:
+    """A dead letter is left as it is and listed no more. Returns whether there was one."""
+    return bool(tx.execute("UPDATE jobs SET state = 'skipped' WHERE id = :id AND state = 'dead'", id=job_id))
+
+
+def get(source: Database | Transaction, job_id: str) -> Job | None:
+    rows = source.rows(f"SELECT {_JOB} FROM jobs WHERE id = :id", id=job_id)
+    return _job(rows[0]) if rows else None
+
+
 def open_with(db: Database, payload: Any) -> int:
     """How many jobs with this payload have not ended."""
     sql = "SELECT count(*) AS n FROM jobs WHERE state IN ('pending', 'running') AND payload = :payload"
