@@ -61,6 +61,7 @@ class Work:
         """What is still being done when the worker ends is free at once for the next one, and no crash of its own."""
         for job in list(self._doing.values()):
             self._services.db.write(lambda tx, job=job: jobs.put_back(tx, job, "The worker ended; the next one goes on.", wait_s=0.0))
+        self._indexing.close()
 
     def _one_of(self, ids: Sequence[str]) -> bool:
         """Claims the first free one of these jobs and does it. Returns whether there was one."""

@@ -20,7 +20,7 @@ from maisale.contracts import Embedder, KeptIndex, Transaction
 from maisale.errors import IndexUnavailable, MaiSaleError, ModelFailed, ModelUnavailable, StorageFailed, Unreadable
 from maisale.library.chunking import Part, Piece, chunk_text
 from maisale.library.embedders import Embedders
-from maisale.library.reading import read
+from maisale.library.reader_process import Reader
 from maisale.records import Chunk, Job, VectorRow
 from maisale.services import Services
 from maisale.store import chunks, conversations, documents, jobs
@@ -44,12 +44,16 @@ class Indexing:
         self._services = services
         self._embedders = embedders
         self._stopping = stopping or threading.Event()
+        self._reader = Reader()
         self._kinds: dict[str, Callable[[Job], None]] = {
             "read_document": self._read_document,
             "embed_document": self._embed_document,
             "embed_message": self._embed_message,
             "remove_vectors": self._remove_vectors,
         }
+
+    def close(self) -> None:
+        self._reader.close()
 
     def do(self, job: Job) -> None:
         """Does a claimed job and writes down how it ended. Raises only StorageFailed, when that cannot be written."""
@@ -90,7 +94,7 @@ class Indexing:
         try:
             if not path.is_file():
                 raise Unreadable(f"The file of {row['title']} is gone from the server. Add it again.")
-            pieces = chunk_text(read(path, row["title"]))
+            pieces = chunk_text(self._reader.read(path, row["title"]))
         except Unreadable as problem:
             self._fail(job, str(problem))
             return
