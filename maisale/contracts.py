@@ -144,6 +144,12 @@ class LexicalIndex(Protocol):
     def scores(self, kind: str, where: SearchFilter, parts: Sequence[tuple[str, float]], keys: Sequence[str]) -> dict[str, WordHit]:
         """The same scores for chunks that another index found."""
 
+    def rename(self, tx: Transaction, tenant_id: str, kind: str, before: str, after: str) -> None:
+        """Gives every chunk whose key begins with `before` one that begins with `after`. Cheap: nothing is indexed anew."""
+
+    def remove_some(self, tx: Transaction, tenant_id: str, kind: str, begin: str, limit: int) -> int:
+        """Removes up to `limit` chunks whose key begins so; returns how many went."""
+
     def drop(self, tx: Transaction, tenant_id: str, kind: str) -> None:
         """Removes an index, whatever state it is in; `add` makes it anew."""
 

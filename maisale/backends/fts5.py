@@ -91,6 +91,20 @@ class FTS5Index:
             found.update((row["key"], question.score(row["key"], row["body"])) for row in rows if _inside(where, row["place"]))
         return found
 
+    def rename(self, tx: Transaction, tenant_id: str, kind: str, before: str, after: str) -> None:
+        table = _table(tenant_id, kind)
+        if _exists(tx, table):
+            sql = f'UPDATE "{table}" SET key = :after || substr(key, :cut) WHERE key >= :before AND key < :behind'
+            tx.execute(sql, after=after, cut=len(before) + 1, before=before, behind=_behind(before))
+
+    def remove_some(self, tx: Transaction, tenant_id: str, kind: str, begin: str, limit: int) -> int:
+        table = _table(tenant_id, kind)
+        if not _exists(tx, table):
+            return 0
+        rows = tx.rows(f'SELECT key FROM "{table}" WHERE key >= :begin AND key < :behind LIMIT :limit', begin=begin, behind=_behind(begin), limit=limit)
+        self._remove(tx, table, [row["key"] for row in rows])
+        return len(rows)
+
     def drop(self, tx: Transaction, tenant_id: str, kind: str) -> None:
         table = _table(tenant_id, kind)
         self._counts.pop(table, None)
@@ -303,6 +317,11 @@ def _inside(where: SearchFilter, place: str) -> bool:
     if where.documents and document not in {_token("zd", one) for one in where.documents}:
         return False
     return collection in {_token("zc", one) for one in where.collections}
+
+
+def _behind(begin: str) -> str:
+    """The first key that no longer begins so: a range is served by the key's index, LIKE would scan."""
+    return begin[:-1] + chr(ord(begin[-1]) + 1)
 
 
 def _exists(source: Database | Transaction, table: str) -> bool:
