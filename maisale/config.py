@@ -34,6 +34,7 @@ class Settings:
     retrieval_k: int = 3
     retrieval_k_max: int = 10
     upload_mb: int = 50
+    watch_s: int = 60  # between two looks at the knowledge folder; 0: only at the start
     backup_dir: str = ""  # empty: no backups by themselves
     backup_hours: int = 24  # between two of them
     backup_keep: int = 7  # of them; the oldest go
@@ -90,6 +91,7 @@ def from_env(environ: Mapping[str, str], folder: Path = Path()) -> Settings:
         retrieval_k=given.whole("RETRIEVAL_K", 3, 1, 50),
         retrieval_k_max=given.whole("RETRIEVAL_K_MAX", 10, 1, 50),
         upload_mb=given.whole("UPLOAD_MB", 50, 1, 10_000),
+        watch_s=given.whole("WATCH_S", 60, 0, 86_400),
         backup_dir=given.text("BACKUP_DIR"),
         backup_hours=given.whole("BACKUP_HOURS", 24, 1, 24 * 366),
         backup_keep=given.whole("BACKUP_KEEP", 7, 1, 1000),

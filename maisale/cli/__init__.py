@@ -119,6 +119,11 @@ def _parser(needs_command: bool) -> argparse.ArgumentParser:
     command(verbs, "rebuild-index", "upkeep.rebuild_index", "make the indexes of words and of vectors anew from the database; needs no model", as_json)
     command(verbs, "compact", "upkeep.compact", "give space that is not used any more back to the disk", as_json)
 
+    kinds = verbs.add_parser("embedder", help="whose vectors are searched").add_subparsers(dest="what", metavar="WHAT", required=True)
+    command(kinds, "list", "upkeep.list_embedders", "list the embedders and how far their vectors are", as_json)
+    made = command(kinds, "use", "upkeep.use_embedder", "search the vectors of this one from now on; auto: the better one takes over by itself", as_json)
+    made.add_argument("name", metavar="NAME|auto")
+
     kinds = verbs.add_parser("jobs", help="background work that was given up").add_subparsers(dest="what", metavar="WHAT", required=True)
     command(kinds, "list", "upkeep.list_jobs", "list what was given up, with its cause", as_json)
     command(kinds, "retry", "upkeep.retry_jobs", "try it again", as_json).add_argument("job_id", metavar="ID|all")

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from maisale.child import worker_lives
 from maisale.cli.opened import Opened
 from maisale.config import from_env
-from maisale.library import dead_letters, upkeep
+from maisale.library import dead_letters, embedders, upkeep
 from maisale.ops import backup as backups
 from maisale.ops import doctor as doctors
 from maisale.ops import rebuild
@@ -77,6 +77,26 @@ def compact(args: argparse.Namespace) -> int:
         services.db.compact()
         after = services.settings.sqlite_path.stat().st_size
     _say(args, {"bytes_before": before, "bytes_after": after}, f"The database had {before / 1e6:,.1f} MB and has {after / 1e6:,.1f} MB now.")
+    return 0
+
+
+def list_embedders(args: argparse.Namespace) -> int:
+    with Opened(args, alone=True) as (services, _):
+        found = embedders.made(services)
+    lines = [f"{'searched' if one.searched else 'kept':9} {one.name:<20} {one.vectors:,} of {one.passages:,} passages" for one in found]
+    _say(args, [asdict(one) for one in found], "\n".join(lines or ["There are no vectors yet."]))
+    return 0
+
+
+def use_embedder(args: argparse.Namespace) -> int:
+    with Opened(args, alone=True) as (services, _):
+        if args.name == "auto":
+            embedders.choose_by_itself(services)
+            words = "The better embedder takes over by itself, when its vectors are complete."
+        else:
+            embedders.use(services, args.name)
+            words = f"The vectors of {args.name} are searched from now on. `embedder use auto` ends that."
+    _say(args, {"embedder": args.name}, words)
     return 0
 
 
