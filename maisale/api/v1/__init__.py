@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from maisale.access.gate import in_json
-from maisale.api.v1 import conversations, documents, keys, people, replies
+from maisale.api.v1 import conversations, documents, jobs, keys, people, replies
 from maisale.api.v1.shapes import Refusal
 from maisale.chat.replies import Replies
 from maisale.errors import BadInput, MaiSaleError, NotFound
@@ -40,7 +40,7 @@ def build(running: Callable[[], Replies]) -> FastAPI:
     v1.add_exception_handler(MaiSaleError, _refused)
     v1.add_exception_handler(RequestValidationError, _not_understood)
     v1.add_exception_handler(HTTPException, _no_route)
-    for module in (conversations, replies, documents, keys, people):
+    for module in (conversations, replies, documents, keys, people, jobs):
         v1.include_router(module.router(running))
     # FastAPI's own page loads its script from a CDN. This package carries it: 1.9 MB, where fastapi-offline brings Redoc too.
     patch_fastapi(v1, redirect_from_root_to_docs=False, swagger_ui_parameters={"persistAuthorization": False})
