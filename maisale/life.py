@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from maisale.library.folders import index_knowledge
 from maisale.services import Services, open_services
 
 log = logging.getLogger(__name__)
+
+_TOKEN = re.compile(r"(/link/)[^/\s?]+")
 
 CLOSING_S = 4  # for open requests; with replies and worker the whole stays under 10 s
 
@@ -55,6 +58,8 @@ class Life:
         return self.running().services.settings.upload_mb * 2**20
 
     async def __aenter__(self) -> Life:
+        # `uvicorn app:app` logs every address that is asked for, and that of a link opens the door.
+        logging.getLogger("uvicorn.access").addFilter(_without_tokens)
         try:
             return await self._begin()
         except MaiSaleError as problem:
@@ -107,6 +112,12 @@ async def _mirror_knowledge(services: Services) -> None:
         if not services.settings.watch_s:
             return
         await asyncio.sleep(services.settings.watch_s)
+
+
+def _without_tokens(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(_TOKEN.sub(r"\1…", one) if isinstance(one, str) else one for one in record.args)
+    return True
 
 
 class PlainRefusal:

@@ -122,3 +122,24 @@ def test_the_knowledge_folder_is_watched(tmp_path):
         titles(["first.md", "second.md"])
         (knowledge / "first.md").unlink()
         titles(["second.md"])
+
+
+def test_the_access_log_of_uvicorn_does_not_open_the_door(tmp_path):
+    port = free_port()
+    log = tmp_path / "uvicorn.log"
+    environ = {**os.environ, "DATA_DIR": str(tmp_path / "data"), "WORKERS": "0", "OLLAMA_HOST": "http://127.0.0.1:9"}
+    with log.open("wb") as out:
+        server = subprocess.Popen([sys.executable, "-m", "uvicorn", "app:app", "--port", str(port)], cwd=ROOT, env=environ, stdout=out, stderr=out)
+    try:
+        ends = time.monotonic() + 60
+        while time.monotonic() < ends:
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/link/a-secret-token?lang=vi")
+                break
+            except httpx.TransportError:
+                time.sleep(0.2)
+    finally:
+        server.terminate()
+        server.wait(15)
+    said = log.read_text()
+    assert "/link/…" in said and "a-secret-token" not in said

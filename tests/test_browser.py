@@ -438,7 +438,7 @@ def test_nothing_scrolls_sideways_at_any_width(page):
     expect(answers(page)).to_contain_text("Holm")
     answered(page)
     page.locator(".fold summary").first.click()
-    for name in ("chat", "documents", "account"):
+    for name in ("chat", "documents", "account", "people"):
         page.goto(f"{page.url.split('&at=')[0]}&at={name}")
         ready(page)
         for width in (390, 1024, 1440, 1920):

@@ -171,6 +171,12 @@ def caller(request: Any) -> Caller:
     return found
 
 
+async def slow_down(request: Any, wrong_key: str) -> None:
+    """For a key that was typed and is wrong: waits as in front of the door. Raises TooOften."""
+    inner = getattr(request, "request", None) or request
+    await inner.scope["wrong_keys"].slow_down(address_of(inner.scope), keys.id_of(wrong_key))
+
+
 def limits(request: Any) -> Limits:
     """What counts the work of the person who sent this request."""
     inner = getattr(request, "request", None) or request

@@ -148,9 +148,8 @@ def make(tx: Transaction, user: User, name: str, permissions: Sequence[str], las
 
 
 def keep_admin_key(tx: Transaction, admin: User, text: str) -> None:
-    """Holds the row of X_API_KEY_ADMIN to what is set now: another text ends its sessions, no text ends it."""
-    held = accounts.valid_key(tx, ADMIN_KEY_ID, time.time())
-    if held and text and compare_digest(held[2], hash_of(text)):
+    """Holds the row of X_API_KEY_ADMIN to what is set now: another text ends its sessions, no text ends it. A revoked text stays revoked."""
+    if text and compare_digest(accounts.hash_of_key(tx, ADMIN_KEY_ID), hash_of(text)):
         return
     accounts.delete_key(tx, ADMIN_KEY_ID)
     if text:

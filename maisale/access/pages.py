@@ -10,8 +10,8 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from maisale.access import keys, sessions
-from maisale.access.gate import COOKIE, address_of, same_origin, session_of
+from maisale.access import sessions
+from maisale.access.gate import COOKIE, same_origin, session_of, slow_down
 from maisale.config import Settings
 from maisale.contracts import Database
 from maisale.errors import MaiSaleError, TooOften
@@ -92,7 +92,7 @@ def router(running: Callable[[], Any], looks: Looks) -> APIRouter:
         if session := await asyncio.to_thread(sessions.sign_in, served().db, key):
             return _come_in(_go(request, "/"), request, served(), session)
         try:
-            await request.scope["wrong_keys"].slow_down(address_of(request.scope), keys.id_of(key))
+            await slow_down(request, key)
         except TooOften:
             return sign_in_page(request, "often", 429)
         return sign_in_page(request, "wrong", 401)

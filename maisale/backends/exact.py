@@ -19,6 +19,7 @@ from maisale.records import Hit, SearchFilter, VectorRow
 
 CACHE_MB = 256  # three scopes of 20,000 vectors of 1024 numbers (82 MB each); it fills only with what is asked
 FEW = 2000  # rows of named documents that are read for each question: about 10 ms
+FEW_COLUMNS = 0.3  # share of a question's numbers up to which copying their columns costs less than reading all
 TRIES = 3  # while documents are deleted between the search and the look
 NAMED = 100  # documents or collections in one statement; SQLite takes 500 parts
 
@@ -139,7 +140,7 @@ def _of_documents(columns: str, documents: Sequence[str]) -> Iterator[tuple[str,
 
 
 def _scored(part: Part, documents: tuple[str, ...], vector: np.ndarray, limit: int) -> list[Hit]:
-    scores = part.matrix @ vector.astype(np.float32)
+    scores = _cosines(part.matrix, vector.astype(np.float32))
     counted = np.ones(len(scores), bool) if part.alive is None else part.alive
     if documents:
         counted = counted & np.isin(part.documents, list(documents))
@@ -147,6 +148,14 @@ def _scored(part: Part, documents: tuple[str, ...], vector: np.ndarray, limit: i
     if len(rows) > limit:
         rows = rows[np.argpartition(-scores[rows], limit - 1)[:limit]]
     return [Hit(part.keys[row], float(scores[row])) for row in rows]
+
+
+def _cosines(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Reads those columns only that have a say: of the built-in embedder's questions it is one in twenty."""
+    said = np.flatnonzero(vector)
+    columns = said if len(said) < FEW_COLUMNS * len(vector) else slice(None)
+    # Not `@`: the threads of BLAS wait for each other when another process has a processor (20,000 rows: 80 ms instead of 8).
+    return np.einsum("c,cr->r", vector[columns], matrix.T[columns])
 
 
 def _best(hits: list[Hit], limit: int) -> list[Hit]:

@@ -24,7 +24,7 @@ Name = tuple[str, str, str, int]  # embedder, kind, collection, dimensions
 
 @dataclass(frozen=True)
 class Part:
-    """Rows to compare. matrix: float32, shape (len(keys), dimensions). alive: which rows count; None when all do."""
+    """Rows to compare. matrix: float32, shape (len(keys), dimensions); kept ones column by column. alive: which rows count; None when all do."""
 
     keys: np.ndarray
     documents: np.ndarray
@@ -43,7 +43,7 @@ class HeldRows:
         self._compared_at = time.monotonic()
         self._used = 0
         self._keys = self._documents = np.empty(0, object)
-        self._matrix = np.empty((0, name[-1]), np.float32)
+        self._matrix = np.empty((0, name[-1]), np.float32, order="F")
         self._alive = np.empty(0, bool)
         self._reserve(rows)
         self.doubted = False  # something that it holds has left SQL
@@ -122,7 +122,7 @@ class HeldRows:
         """These rows into new arrays with room for so many."""
         for name in ("_keys", "_documents", "_matrix", "_alive"):
             old = getattr(self, name)[rows]
-            new = np.empty((room, *old.shape[1:]), old.dtype)
+            new = np.empty((room, *old.shape[1:]), old.dtype, order="F")  # a question reads some columns only
             new[: len(old)] = old
             setattr(self, name, new)
         self._used = len(old)

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from maisale.access import keys, people
+from maisale.access import keys
+from maisale.access.people import FIRST_ADMIN, FIRST_TENANT, ROLES
 from maisale.errors import MaiSaleError
 
 log = logging.getLogger(__name__)
@@ -52,9 +53,9 @@ def _parser(needs_command: bool) -> argparse.ArgumentParser:
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="print JSON")
     person = argparse.ArgumentParser(add_help=False)
-    person.add_argument("--tenant", default=people.FIRST_TENANT, help="the person's tenant (%(default)s)")
+    person.add_argument("--tenant", default=FIRST_TENANT, help="the person's tenant (%(default)s)")
     acting = argparse.ArgumentParser(add_help=False, parents=[person])
-    acting.add_argument("--user", default=people.FIRST_ADMIN, help="who does it (%(default)s)")
+    acting.add_argument("--user", default=FIRST_ADMIN, help="who does it (%(default)s)")
 
     def command(under: Any, name: str, run: str, words: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         made = under.add_parser(name, help=words, description=words, parents=[everywhere, *parents])
@@ -85,7 +86,7 @@ def _parser(needs_command: bool) -> argparse.ArgumentParser:
     made = command(users, "add", "people.add_user", "add a person and print the first key", as_json)
     made.add_argument("name")
     made.add_argument("--tenant", required=True, help="made when it is missing")
-    made.add_argument("--role", choices=people.ROLES, default="member", help="%(default)s")
+    made.add_argument("--role", choices=ROLES, default="member", help="%(default)s")
 
     kinds = verbs.add_parser("keys", help="issue, list and revoke keys").add_subparsers(dest="what", metavar="WHAT", required=True)
     made = command(kinds, "issue", "people.issue_key", "print a new key", as_json, person)

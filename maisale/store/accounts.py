@@ -138,6 +138,12 @@ def get_key(source: Database | Transaction, key_id: str) -> Key:
     return _key(rows[0])
 
 
+def hash_of_key(source: Database | Transaction, key_id: str) -> str:
+    """Of the secret of a key, also of one that has ended; empty when there is none."""
+    rows = source.rows("SELECT secret_hash FROM keys WHERE id = :id", id=key_id)
+    return rows[0]["secret_hash"] if rows else ""
+
+
 def end_key_at(tx: Transaction, key_id: str, at: float) -> None:
     """The key ends then, unless it ends sooner."""
     tx.execute("UPDATE keys SET expires_at = :at WHERE id = :id AND (expires_at IS NULL OR expires_at > :at)", at=at, id=key_id)

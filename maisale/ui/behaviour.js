@@ -7,6 +7,7 @@
   const address = () => new URLSearchParams(location.search);
   const triggers = {};
   const send = (panel, event, detail) => triggers[panel]?.(event, detail);
+  const ACTING = ["account", "people"]; // panels whose acts stand in data-do and data-act, and which show secrets once
   const open = {}; // what stands in a search box or how far a list is scrolled outlives a redraw of its panel
 
   root.dataset.page = address().get("at") || "chat";
@@ -42,11 +43,29 @@
     const next = now.size ? `?${now}` : location.pathname;
     if (now.toString() !== address().toString()) history[push ? "pushState" : "replaceState"](null, "", next);
   };
+  // What is typed must not go to a panel that is about to be drawn anew, and no act is done twice.
+  const act = (panel, detail) => {
+    const element = document.getElementById(panel);
+    open.acting = { panel, id: detail.key_id || detail.id, back: detail.do === "back" };
+    if (detail.do === "step") open.opener = detail.step;
+    if (detail.do === "new") open.people = ""; // whoever is new must not be filtered away
+    if (element) { element.inert = true; setTimeout(() => { element.inert = false; }, 10_000); } // should no answer come
+    send(panel, "select", detail);
+  };
+  const around = (element) => {
+    const person = element.closest("[data-id]")?.dataset.id || "", key = element.closest("[data-key-id]")?.dataset.keyId || "";
+    return { id: person, key_id: key, step: element.dataset.step || "" };
+  };
+  const forget = () => document.querySelectorAll("[data-secret]").forEach((one) => one.closest(".made").remove());
+  window.addEventListener("pagehide", forget);
   const go = (page) => {
+    const left = root.dataset.page, secret = document.querySelector(`#${left} [data-secret]`);
+    if (secret && left !== page) { forget(); send(left, "select", { do: "show" }); } // else Gradio would hold it on
     root.dataset.page = page;
     document.body.classList.remove("rail-open", "src-open");
     write({ at: page === "chat" ? "" : page });
     if (page === "documents") send("documents", "select", { do: "show" });
+    if (ACTING.includes(page)) act(page, { do: "show" });
   };
   window.addEventListener("popstate", () => location.reload());
 
@@ -209,6 +228,8 @@
   };
   const acts = (button) => {
     const item = button.closest("[data-id]"), id = item?.dataset.id || "", what = button.dataset.do;
+    const acting = ACTING.find((name) => button.closest(`#${name}`));
+    if (acting) return act(acting, { do: what, ...around(button) });
     const panel = button.closest("#documents") ? "documents" : button.closest("#attached") ? "attached" : button.closest(".only") ? "header" : "rail";
     if (what === "ask-delete") { const asked = button.parentElement.querySelector(".deleting"); row(button, asked, true); asked.querySelector("[data-do=keep]").focus(); }
     else if (what === "keep") row(button, null, false);
@@ -217,6 +238,15 @@
       if (panel === "rail" && what !== "delete") { go("chat"); drawer(false); }
       send(panel, "select", { do: what, id });
     }
+  };
+
+  const copy = async (button) => {
+    const secret = button.closest(".made").querySelector("[data-secret]");
+    secret.select();
+    // Browsers offer the clipboard only to pages that came by HTTPS or from this machine.
+    const done = await (navigator.clipboard?.writeText(secret.value).then(() => true, () => false) ?? document.execCommand("copy"));
+    button.textContent = done ? button.dataset.copy : button.dataset.selected;
+    if (done) button.focus();
   };
 
   document.addEventListener("click", (event) => {
@@ -236,6 +266,7 @@
     let one;
     if ((one = hit("[data-page]")) && one !== root) go(one.dataset.page);
     else if ((one = hit("[data-do]"))) acts(one);
+    else if ((one = hit("[data-copy]"))) copy(one);
     else if ((one = hit("[data-offered]"))) takeName(one.dataset.offered);
     else if ((one = hit("[data-verdict]"))) judge(one);
     else if ((one = hit("[data-comment]"))) {
@@ -250,18 +281,24 @@
       open["documents-filter"] = one.dataset.filter;
       filter(one.parentElement.querySelector("[data-find]"));
     } else if ((one = hit("[data-theme]"))) { store.setItem("theme", one.dataset.theme); theme(); }
-    else if ((one = hit("[data-language]"))) { cookie("maisale_language", one.dataset.language); send("account", "select", { language: one.dataset.language }); }
+    else if ((one = hit("[data-language]"))) { cookie("maisale_language", one.dataset.language); send("account", "apply", { language: one.dataset.language }); }
   }, true);
 
   document.addEventListener("input", (event) => {
     const input = event.target.closest?.("[data-find]");
     if (event.target.matches?.("#composer textarea")) offerNames(event.target);
     if (event.target.matches?.("[data-find-document]")) filterDocuments(event.target);
-    if (input) { open[input.closest("#rail") ? "rail" : "documents"] = input.value; filter(input); }
+    if (input) { open[["rail", "documents", "people"].find((name) => input.closest(`#${name}`))] = input.value; filter(input); }
   });
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.matches(".renaming")) {
+    if (form.matches("[data-act]")) {
+      event.preventDefault();
+      const sent = {};
+      for (const [name, value] of new FormData(form)) sent[name] = name in sent ? `${sent[name]}\n${value}` : value;
+      form.querySelectorAll("[type=password]").forEach((one) => { one.value = ""; });
+      act(ACTING.find((name) => form.closest(`#${name}`)), { ...sent, do: form.dataset.act, ...around(form) });
+    } else if (form.matches(".renaming")) {
       event.preventDefault();
       send("rail", "select", { do: "rename", id: form.closest("[data-id]").dataset.id, title: form.firstChild.value });
     } else if (form.matches(".commenting")) {
@@ -284,6 +321,7 @@
     if (event.key === "Escape") {
       if (event.target.closest?.(".renaming")) row(event.target, null, false);
       else if (event.target.closest?.(".commenting")) event.target.closest(".commenting").querySelector("[data-comment]").click();
+      else if (event.target.closest?.(".confirm")) event.target.closest(".confirm").querySelector("[data-do=back]")?.click();
       else if (document.body.matches(".rail-open, .src-open")) { document.body.classList.remove("rail-open"); drawer(false); }
       else if (find(".searched[open]")) find(".searched[open]").open = false;
       else find("#composer .stop-button")?.click();
@@ -303,6 +341,18 @@
   }
   document.addEventListener("scroll", (event) => { if (event.target.dataset?.scroll) open[`${event.target.dataset.scroll}-top`] = event.target.scrollTop; }, true);
 
+  const acted = (panel, element) => {
+    const asked = open.acting?.panel === panel && open.acting, page = document.getElementById(panel);
+    if (element.querySelector("[data-gone]")) return location.reload();
+    if (panel === "people" && !element.querySelector(".people-page") && root.dataset.page === "people") return act("people", { do: "show" });
+    if (!asked) return;
+    open.acting = null;
+    page.inert = false;
+    // Else to where the act began.
+    const row = asked.id ? `:is([data-id="${CSS.escape(asked.id)}"], [data-key-id="${CSS.escape(asked.id)}"])` : "", opener = `[data-step="${open.opener}"]`;
+    const places = ["[data-focus]", row && `${row} ${opener}`, row && `${row} .button`, asked.back && opener];
+    places.filter(Boolean).map((place) => element.querySelector(place)).find(Boolean)?.focus();
+  };
   const redrawn = (panel, element) => {
     const search = element.querySelector("[data-find]"), list = element.querySelector("[data-scroll]");
     const chip = open[`${panel}-filter`] && element.querySelector(`[data-filter="${open[`${panel}-filter`]}"]`);
@@ -315,6 +365,7 @@
     const language = element.querySelector("[lang]")?.lang;
     if (language) root.lang = language;
     if (panel === "account") theme();
+    if (ACTING.includes(panel)) acted(panel, element);
     if (panel === "verdicts") judged();
     if (panel === "documents" && !element.querySelector(".documents-page") && root.dataset.page === "documents") send("documents", "select", { do: "show" });
   };

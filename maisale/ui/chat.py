@@ -26,7 +26,7 @@ from maisale.ui import scene
 from maisale.ui.choice import Choice
 from maisale.ui.panels import under_composer
 from maisale.ui.scene import Reader, WorkerWatch
-from maisale.ui.screen import Screen, acted, busy, idle
+from maisale.ui.screen import Screen, acted, busy, idle, told
 from maisale.ui.sources import short, sources_panel
 from maisale.ui.suggestions import Suggestions
 from maisale.ui.texts import say
@@ -91,11 +91,13 @@ class Chat:
         if not text.strip() and not files:
             yield Screen()
             return
+        kept = files  # until the library has them
         try:
             who.start("chat")
             self._take(request)
             if files:
                 conversation_id = await self._conversation(who, conversation_id, text, files)
+                kept = []
                 async for screen in self._attach(who, conversation_id, choice, text, files):
                     yield screen
             if text.strip():
@@ -103,7 +105,7 @@ class Chat:
                 ack = await self.running().ask(who.scope, text, conversation_id or None, *within)
                 yield await asyncio.to_thread(self._asked, who, ack.conversation_id, choice)
         except MaiSaleError as problem:
-            yield self._kept(who, text, problem)
+            yield self._kept(who, text, kept, problem)
 
     async def suggested(self, conversation_id: str, choice: str, request: gr.Request, event: gr.EventData) -> AsyncIterator[Screen]:
         async for screen in self.ask({"text": acted(event).get("ask", "")}, conversation_id, choice, request):
@@ -117,7 +119,7 @@ class Chat:
             ack = await self.running().ask_again(who.scope, acted(event).get("again", ""))
             return await asyncio.to_thread(self._asked, who, ack.conversation_id, choice)
         except MaiSaleError as problem:
-            return Screen(under=under_composer(who.language, str(problem)))
+            return Screen(under=under_composer(who.language, told(problem, who.language)))
 
     async def stop(self, conversation_id: str, request: gr.Request) -> None:
         """Stops what runs in the open conversation, from any tab; `follow` shows the end."""
@@ -152,7 +154,7 @@ class Chat:
                     return
                 said = await asyncio.to_thread(self._messages, who, conversation_id)
         except MaiSaleError as problem:
-            yield Screen(under=under_composer(who.language, str(problem)), composer=idle(who))
+            yield Screen(under=under_composer(who.language, told(problem, who.language)), composer=idle(who))
             return
         # Also when none was open any more: an answer may end before it is followed.
         judged = await asyncio.to_thread(self._verdicts, who, conversation_id, said)
@@ -169,7 +171,7 @@ class Chat:
                 return Screen()
             explained = (name, await asyncio.to_thread(scene.explained, self.running().services, who, reply, name)) if name else None
         except MaiSaleError as problem:
-            return Screen(under=under_composer(who.language, str(problem)))
+            return Screen(under=under_composer(who.language, told(problem, who.language)))
         return Screen(sources=sources_panel(reply, who.language, int(number) if number.isdigit() else None, explained))
 
     async def judge(self, conversation_id: str, request: gr.Request, event: gr.EventData) -> Screen:
@@ -181,7 +183,7 @@ class Chat:
             said = await asyncio.to_thread(self._messages, who, conversation_id)
             return Screen(verdicts=await asyncio.to_thread(self._verdicts, who, conversation_id, said), under=under_composer(who.language))
         except MaiSaleError as problem:
-            return Screen(under=under_composer(who.language, str(problem)))
+            return Screen(under=under_composer(who.language, told(problem, who.language)))
 
     async def choose(self, conversation_id: str, choice: str, request: gr.Request, event: gr.EventData) -> Screen:
         """Other collections, or single documents, are searched from now on in this tab."""
@@ -194,7 +196,7 @@ class Chat:
         try:
             title = await asyncio.to_thread(self._title, who, conversation_id)
         except MaiSaleError as problem:
-            return Screen(under=under_composer(who.language, str(problem)))
+            return Screen(under=under_composer(who.language, told(problem, who.language)))
         header = await asyncio.to_thread(scene.header_for, services, who, title, choice, conversation_id)
         only = await asyncio.to_thread(scene.chosen_for, services, who, choice, conversation_id)
         empty = gr.skip() if conversation_id else await asyncio.to_thread(scene.empty_for, services, who, choice, self._suggestions)
@@ -205,7 +207,7 @@ class Chat:
         try:
             return await asyncio.to_thread(self._whole, who, conversation_id, choice)
         except NotFound as problem:
-            return await asyncio.to_thread(self._whole, who, "", choice, str(problem))
+            return await asyncio.to_thread(self._whole, who, "", choice, told(problem, who.language))
 
     def _whole(self, who: Reader, conversation_id: str, choice: str, notice: str = "") -> Screen:
         """Everything that depends on which conversation is open. Raises NotFound."""
@@ -256,12 +258,12 @@ class Chat:
 
     def _refused(self, who: Reader, conversation_id: str, choice: str, problem: MaiSaleError) -> Screen:
         rail = scene.rail_for(self.running().services, who, conversation_id)
-        return Screen(rail=rail, under=under_composer(who.language, str(problem)))
+        return Screen(rail=rail, under=under_composer(who.language, told(problem, who.language)))
 
-    def _kept(self, who: Reader, text: str, problem: MaiSaleError) -> Screen:
-        """What was typed goes back into the composer, with the reason under it."""
-        composer = gr.MultimodalTextbox(value={"text": text, "files": []}, submit_btn=True, stop_btn=False)
-        return Screen(composer=composer, under=under_composer(who.language, str(problem)))
+    def _kept(self, who: Reader, text: str, files: list[Path], problem: MaiSaleError) -> Screen:
+        """What was typed, and the files that nobody took, go back into the composer, with the reason under it."""
+        composer = gr.MultimodalTextbox(value={"text": text, "files": [str(path) for path in files]}, submit_btn=True, stop_btn=False)
+        return Screen(composer=composer, under=under_composer(who.language, told(problem, who.language)))
 
     async def _conversation(self, who: Reader, conversation_id: str, text: str, files: list[Path]) -> str:
         """The open conversation, or a new one for these files; only a question gives it its title."""
@@ -280,7 +282,7 @@ class Chat:
             try:
                 added.append(await asyncio.to_thread(add_document, services, who.scope, path, path.name, conversation_id=conversation_id))
             except MaiSaleError as problem:
-                refused.append(str(problem))
+                refused.append(told(problem, who.language))
         said = await asyncio.to_thread(self._messages, who, conversation_id)
         first = await asyncio.to_thread(self._asked, who, conversation_id, choice)
         step = say(who.language, "reading_file", name=", ".join(one.title for one in added)) if added and text.strip() else ""

@@ -9,6 +9,7 @@ import html
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from maisale.ui.texts import say
@@ -30,6 +31,7 @@ _PATHS = {
     "close": "M6 6l12 12M18 6L6 18",
     "thumb_up": "M7 20V11l4-8c1.6 0 2.6 1.2 2.6 2.7V9H20l-1.6 11zM7 11H3.5v9H7",
     "thumb_down": "M7 4v9l4 8c1.6 0 2.6-1.2 2.6-2.7V15H20L18.4 4zM7 13H3.5V4H7",
+    "people": "M9 5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7zM3 20c0-3.5 2.5-5.5 6-5.5s6 2 6 5.5M16 5.5a3.2 3.2 0 0 1 0 6M17.5 14.8c2.2.6 3.5 2.4 3.5 5.2",
     "check": "M5 12.5l4.5 4.5L19 7.5",
 }
 
@@ -134,6 +136,31 @@ def when(seconds: float, language: str, offset_minutes: int = 0, now: float | No
     if language == "vi":
         return f"{day:%d/%m/%Y}"
     return f"{day.day} {day:%b}" if day.year == local(now, offset_minutes).year else f"{day.day} {day:%b %Y}"
+
+
+def moment(seconds: float, language: str, offset_minutes: int = 0, now: float | None = None) -> str:
+    """A moment to come: the time when it is today, else the date, with the time when it is tomorrow."""
+    at, today = local(seconds, offset_minutes), local(now or time.time(), offset_minutes)
+    days = (at.date() - today.date()).days
+    if days <= 0:
+        return f"{at:%H:%M}"
+    day = f"{at:%d/%m/%Y}" if language == "vi" else f"{at.day} {at:%b %Y}"
+    return f"{day}, {at:%H:%M}" if days == 1 else day
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How one page writes moments."""
+
+    language: str
+    offset_minutes: int
+    now: float
+
+    def moment(self, seconds: float) -> str:
+        return moment(seconds, self.language, self.offset_minutes, self.now)
+
+    def when(self, seconds: float) -> str:
+        return when(seconds, self.language, self.offset_minutes, self.now)
 
 
 def size_in_words(size: int, language: str) -> str:

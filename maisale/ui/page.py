@@ -1,4 +1,4 @@
-"""The page: one frame of three panes, and which event calls which handler. What handlers do is in chat.py and shelf.py, the look in theme.py.
+"""The page: one frame of three panes, and which event calls which handler. What handlers do is in chat.py, shelf.py and people.py, the look in theme.py.
 
 Every panel is one gr.HTML: a small page keeps Gradio's sessions cheap. Nothing is read before the page is loaded by somebody signed in.
 """
@@ -15,6 +15,7 @@ from maisale.chat.ask import QUESTION_CHARACTERS
 from maisale.chat.replies import Replies
 from maisale.ui import theme
 from maisale.ui.chat import Chat
+from maisale.ui.people import People
 from maisale.ui.scene import WorkerWatch
 from maisale.ui.screen import Screen
 from maisale.ui.shelf import CLOCK_S, Shelf
@@ -31,7 +32,7 @@ def build(running: Callable[[], Replies]) -> gr.Blocks:
         declare(running)  # first: an event of the page that bears an endpoint's name must not take it
         parts = _frame()
         worker = WorkerWatch()
-        _wire(demo, parts, Chat(running, worker), Shelf(running, worker))
+        _wire(demo, parts, Chat(running, worker), Shelf(running, worker), People(running))
     return demo
 
 
@@ -67,6 +68,7 @@ def _frame() -> dict[str, Any]:
                 parts["under"] = _panel("under")
             parts["documents"] = _panel("documents", elem_id="documents", elem_classes="for-documents")
             parts["account"] = _panel("account", elem_id="account", elem_classes="for-account")
+            parts["people"] = _panel("people", elem_id="people", elem_classes="for-people")
             with gr.Column(elem_id="library-upload", elem_classes="hidden-field", min_width=0):
                 parts["upload"] = gr.UploadButton(file_count="multiple")
             for name in ("conversation", "choice", "seen", "place"):
@@ -81,7 +83,7 @@ def _panel(name: str, **where: Any) -> gr.HTML:
     return gr.HTML("", js_on_load=f"maisale.panel('{name}', element, trigger, watch)", apply_default_css=False, padding=False, **where)
 
 
-def _wire(demo: gr.Blocks, parts: dict[str, Any], chat: Chat, shelf: Shelf) -> None:
+def _wire(demo: gr.Blocks, parts: dict[str, Any], chat: Chat, shelf: Shelf, people: People) -> None:
     """Events to handlers. A question is accepted by one event and followed by the next: the answer outlives both."""
     screen = [parts[name] for name in Screen.PARTS]
     conversation, choice = parts["conversation"], parts["choice"]
@@ -103,7 +105,10 @@ def _wire(demo: gr.Blocks, parts: dict[str, Any], chat: Chat, shelf: Shelf) -> N
     parts["documents"].select(shelf.page_acts, None, screen, **QUIET)
     parts["attached"].select(shelf.attached_acts, [conversation], screen, **QUIET)
     parts["upload"].upload(shelf.add, [parts["upload"]], screen, **QUIET)
-    said = parts["account"].select(shelf.set_language, None, None, **QUIET)
+    # "once" would drop what leaves a page, and a secret with it.
+    parts["account"].select(people.account_acts, None, screen, trigger_mode="multiple", **QUIET)
+    parts["people"].select(people.people_acts, None, screen, trigger_mode="multiple", **QUIET)
+    said = parts["account"].apply(shelf.set_language, None, None, **QUIET)
     said.then(None, None, None, js="() => location.reload()", **QUIET)
     conversation.change(None, [conversation], None, js="(id) => { maisale.opened(id); }", **QUIET)
 

@@ -1,4 +1,4 @@
-"""The panels around the chat: header, banners, the empty page, the account page. Pure: records in, HTML out."""
+"""The panels around the chat: header, banners, the empty page. Pure: records in, HTML out."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from maisale.chat.mentions import file_name
-from maisale.records import Collection, Key, ModelStatus, Named, User
+from maisale.records import Collection, ModelStatus, Named
 from maisale.text import fold
 from maisale.ui.documents import drop_zone, menu_button
-from maisale.ui.markup import bar, dot, esc, icon, tool, when
-from maisale.ui.texts import LANGUAGES, say
+from maisale.ui.markup import bar, dot, esc, icon, tool
+from maisale.ui.texts import say
 
 SMALL_MODEL = "qwen3:4b"  # about 2.5 GB, knows Vietnamese
 MEASURED_MODELS = ("gpt-oss", "gpt-oss:20b", "gpt-oss:latest")  # whose memory the banner can name
@@ -164,31 +164,3 @@ def under_composer(language: str, notice: str = "") -> str:
     """The line that always stands there; in front of it what went wrong with the last thing asked, in words."""
     said = f'<p class="error" role="alert">{esc(notice)}</p>' if notice else ""
     return f'<div class="under" lang="{language}">{said}<p>{say(language, "check_the_source")}</p></div>'
-
-
-def account_page(user: User, keys: Sequence[Key], language: str, offset_minutes: int = 0) -> str:
-    facts = (("signed_in_as", user.name), ("team", user.tenant), ("role", say(language, user.role)))
-    listed = "".join(f"<dt>{say(language, key)}</dt><dd>{esc(value)}</dd>" for key, value in facts)
-    languages = _choice("language", list(LANGUAGES.items()), language)
-    themes = _choice("theme", [(name, say(language, f"theme_{name}")) for name in ("system", "light", "dark")], "")
-    rows = "".join(_key(key, language, offset_minutes) for key in keys if not key.revoked_at)
-    return (
-        f'<section class="account-page" lang="{language}"><header class="pane-head">{menu_button(language)}<h1>{say(language, "account")}</h1></header>'
-        f'<div class="pane-body"><dl>{listed}</dl><h2>{say(language, "language")}</h2>{languages}<h2>{say(language, "theme")}</h2>{themes}'
-        f'<h2>{say(language, "your_keys")}</h2><p class="hint">{say(language, "keys_note")}</p>{f"<ul>{rows}</ul>" if rows else ""}'
-        f'<h2>{say(language, "shortcuts")}</h2><p class="hint">{say(language, "key_slash")}</p>'
-        f'<form method="post" action="/logout"><button class="button">{say(language, "sign_out")}</button></form></div></section>'
-    )
-
-
-def _choice(name: str, options: Sequence[tuple[str, str]], chosen: str) -> str:
-    buttons = "".join(
-        f'<button type="button" class="filter" data-{name}="{value}" aria-pressed="{"true" if value == chosen else "false"}">{words}</button>'
-        for value, words in options
-    )
-    return f'<div class="filters" role="group">{buttons}</div>'
-
-
-def _key(key: Key, language: str, offset_minutes: int) -> str:
-    used = say(language, "last_used", when=when(key.last_used_at, language, offset_minutes)) if key.last_used_at else say(language, "never_used")
-    return f'<li><b>{esc(key.name)}</b><small>{esc(", ".join(key.permissions))} · {esc(used)}</small></li>'

@@ -11,11 +11,22 @@ from maisale.ui.markup import asks_delete, esc, find_box, icon, local, mark_of_b
 from maisale.ui.texts import say
 
 PAGES = (("chat", "chat"), ("documents", "document"))
+OF_ADMINS = (("people", "people"),)
 
 
-def rail(user: User, conversations: Sequence[Conversation], open_id: str, language: str, offset_minutes: int = 0, now: float | None = None) -> str:
+def rail(
+    user: User,
+    conversations: Sequence[Conversation],
+    open_id: str,
+    language: str,
+    offset_minutes: int = 0,
+    now: float | None = None,
+    manages: bool = False,
+) -> str:
+    """manages: whether this person sees the pages of admins."""
+    listed = (*PAGES, *(OF_ADMINS if manages else ()))
     pages = "".join(
-        f'<button type="button" class="page-link" data-page="{page}">{icon(drawing)}<span>{say(language, page)}</span></button>' for page, drawing in PAGES
+        f'<button type="button" class="page-link" data-page="{page}">{icon(drawing)}<span>{say(language, page)}</span></button>' for page, drawing in listed
     )
     return (
         f'<nav class="rail" lang="{language}" aria-label="{say(language, "pages")}"><div class="brand">{mark_of_brand()}<b>Mai-Sale</b></div>{pages}'

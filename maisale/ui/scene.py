@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from maisale.access import keys
+from maisale.access import keys, people
 from maisale.access.gate import caller, limits
 from maisale.access.limits import Limits
 from maisale.access.pages import LANGUAGE_COOKIE
@@ -19,9 +19,11 @@ from maisale.services import Services
 from maisale.store import accounts, conversations, documents
 from maisale.text import fold
 from maisale.ui import documents as documents_html
-from maisale.ui import panels, rail
+from maisale.ui import panels, people_page, rail
+from maisale.ui.account import account_page
 from maisale.ui.choice import Choice
 from maisale.ui.explained import in_words
+from maisale.ui.steps import Step
 from maisale.ui.suggestions import Suggestions
 from maisale.ui.texts import LANGUAGES, say
 
@@ -42,6 +44,11 @@ class Reader:
     @property
     def scope(self) -> Scope:
         return self.caller.scope
+
+    @property
+    def manages(self) -> bool:
+        """Whether this person may manage others, with this key."""
+        return self.caller.user.role in ("tenant_admin", "instance_admin") and self.may("admin")
 
     def may(self, permission: str) -> bool:
         try:
@@ -90,7 +97,7 @@ class WorkerWatch:
 
 def rail_for(services: Services, who: Reader, open_id: str) -> str:
     listed = conversations.list_conversations(services.db, who.scope)
-    return rail.rail(who.caller.user, listed, open_id, who.language, who.offset_minutes)
+    return rail.rail(who.caller.user, listed, open_id, who.language, who.offset_minutes, manages=who.manages)
 
 
 def header_for(services: Services, who: Reader, title: str, choice: str, conversation_id: str) -> str:
@@ -170,6 +177,27 @@ def attached_for(services: Services, who: Reader, conversation_id: str) -> str:
     return documents_html.attached(documents.list_documents(services.db, who.scope, conversation_id), who.language)
 
 
-def account_for(services: Services, who: Reader) -> str:
-    own = accounts.list_keys(services.db, who.caller.user.id)
-    return panels.account_page(who.caller.user, own, who.language, who.offset_minutes)
+def account_for(services: Services, who: Reader, step: Step | None = None) -> str:
+    own = keys.list_keys(services.db, who.caller.user)
+    until = fresh_until(services, who)
+    return account_page(who.caller, own, who.language, manages=who.manages, fresh_until=until, step=step, offset_minutes=who.offset_minutes)
+
+
+def fresh_until(services: Services, who: Reader) -> float:
+    """Until when the caller may do what cannot be undone; 0: not now."""
+    if not who.caller.fresh:
+        return 0.0
+    if who.caller.session_id is None:
+        return who.caller.expires_at or 0.0
+    found = accounts.valid_session(services.db, who.caller.session_id, time.time())
+    return found[2] if found else 0.0
+
+
+def people_for(services: Services, who: Reader, step: Step) -> str:
+    """Raises NotAllowed, also when `step` is about somebody whom the caller does not manage."""
+    db, caller = services.db, who.caller
+    users, tenants, listed = people.list_users(db, caller), people.list_tenants(db, caller), []
+    if step.name in people_page.OF_A_PERSON and step.id in {user.id for user in users}:
+        listed = keys.list_keys(db, people.managed(db, caller, step.id))
+    shown = {"keys": listed, "fresh": caller.fresh, "step": step, "offset_minutes": who.offset_minutes}
+    return people_page.people_page(caller, users, tenants, who.language, **shown)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import gradio as gr
 
+from maisale.errors import MaiSaleError, TooOften
 from maisale.ui.scene import Reader
 from maisale.ui.texts import say
 
@@ -17,7 +19,7 @@ class Screen(tuple):
 
     PARTS = (
         *("rail", "header", "banners", "empty", "chat", "verdicts", "sources", "chosen", "attached", "composer", "under"),
-        *("conversation", "documents", "account", "choice"),
+        *("conversation", "documents", "account", "people", "choice"),
     )
 
     def __new__(cls, **changes: Any) -> Screen:
@@ -34,6 +36,13 @@ def acted(event: gr.EventData) -> dict[str, str]:
     """What a panel's script sent: texts by name, whatever a hostile page put there."""
     sent = event._data if isinstance(event._data, dict) else {}
     return {str(name): value for name, value in sent.items() if isinstance(value, str)}
+
+
+def told(problem: MaiSaleError, language: str) -> str:
+    """Why something was not done, for a person."""
+    if isinstance(problem, TooOften):
+        return say(language, "too_often", n=max(1, math.ceil(problem.retry_after_s or 0)))
+    return str(problem)
 
 
 def busy(who: Reader) -> Any:

@@ -18,14 +18,14 @@ from maisale.store import accounts, conversations
 from maisale.ui import scene
 from maisale.ui.panels import under_composer
 from maisale.ui.scene import Reader, WorkerWatch
-from maisale.ui.screen import Screen, acted
+from maisale.ui.screen import Screen, acted, told
 from maisale.ui.texts import LANGUAGES
 
 CLOCK_S = 4.0
 
 
 class Shelf:
-    """The handlers of the documents page, of a conversation's files and of the account page."""
+    """The handlers of the documents page and of a conversation's files, and the choice of the language."""
 
     def __init__(self, running: Callable[[], Replies], worker: WorkerWatch):
         self.running = running
@@ -37,7 +37,7 @@ class Shelf:
         try:
             who.start("write")
         except MaiSaleError as problem:
-            return await self._page(who, str(problem))
+            return await self._page(who, told(problem, who.language))
         refused = []
         for path in map(Path, paths or []):
             try:
@@ -57,7 +57,7 @@ class Shelf:
         try:
             await asyncio.to_thread(conversations.get_conversation, self.running().services.db, who.scope, conversation_id)
         except MaiSaleError as problem:
-            return Screen(under=under_composer(who.language, str(problem)))
+            return Screen(under=under_composer(who.language, told(problem, who.language)))
         attached = await asyncio.to_thread(scene.attached_for, self.running().services, who, conversation_id)
         return Screen(attached=attached, under=under_composer(who.language, notice))
 
@@ -104,5 +104,5 @@ class Shelf:
             who.start("write")
             await asyncio.to_thread(verb, self.running().services, who.scope, asked.get("id", ""))
         except MaiSaleError as problem:
-            return str(problem)
+            return told(problem, who.language)
         return ""

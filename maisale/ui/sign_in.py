@@ -11,8 +11,9 @@ _RULES = """
 body{margin:0;min-height:100dvh;display:grid;place-items:center;background:var(--ms-ground);color:var(--ms-ink);font:15px/1.5 FONT}
 main{width:min(400px,100vw - 32px);padding:32px 0} .brand{display:flex;align-items:center;gap:8px;font-size:18px;font-weight:650;margin-bottom:32px}
 h1{font-size:22px;font-weight:650;margin:0 0 4px;line-height:1.35} p{color:var(--ms-ink2);margin:0 0 22px}
-label{display:block;font-size:14px;font-weight:600;margin-bottom:6px} input{width:100%;height:44px;padding:0 12px;border-radius:10px}
-input{border:1px solid var(--ms-edge);background:var(--ms-surface);color:var(--ms-ink);font:15px MONO}
+label{display:block;font-size:14px;font-weight:600;margin-bottom:6px} input{height:44px;padding:0 12px}
+input,textarea{width:100%;border:1px solid var(--ms-edge);border-radius:10px;background:var(--ms-surface);color:var(--ms-ink);font:15px/1.5 MONO}
+textarea{display:block;padding:10px 12px;resize:none;field-sizing:content;word-break:break-all}
 input::placeholder{color:var(--ms-ink3);opacity:1} input[aria-invalid]{border-color:var(--ms-err)} .error{color:var(--ms-err);font-size:13px;margin:7px 0 0}
 button{width:100%;height:44px;margin:14px 0 0;border:0;border-radius:10px;font:inherit;font-weight:600;cursor:pointer}
 button{background:var(--ms-accent);color:var(--ms-on-accent)} button:hover{background:var(--ms-accent-hover)}
@@ -36,21 +37,22 @@ def link_page(language: str, invited: bool = False) -> str:
     """Asks before a one-time link is used up: programs that preview links open pages, they press no buttons. invited: the link makes a key."""
     title, why, go = ("invite_title", "invite_why", "invite_go") if invited else ("link_title", "link_why", "sign_in")
     form = f'<h1>{say(language, title)}</h1><p>{say(language, why)}</p><form method="post" action=""><button autofocus>{say(language, go)}</button></form>'
-    return _page(language, say(language, "sign_in"), form, f'<a href="/login">{say(language, "link_other")}</a>')
+    foot = f'<p><a href="/login">{say(language, "link_other")}</a></p>{_languages(language)}'
+    return _page(language, say(language, title), form, foot)
 
 
 def key_page(language: str, key: str) -> str:
     """The key that an invitation made: shown here, and never again."""
     form = (
         f'<h1>{say(language, "key_made_title")}</h1><p>{say(language, "key_made_why")}</p><label for="key">{say(language, "your_key")}</label>'
-        f'<input id="key" value="{esc(key)}" readonly autocomplete="off" spellcheck="false" onfocus="this.select()" autofocus>'
+        f'<textarea id="key" rows="2" readonly autocomplete="off" spellcheck="false" autofocus>{esc(key)}</textarea>'
         f'<form method="get" action="/"><button>{say(language, "key_made_go")}</button></form>'
     )
     return _page(language, say(language, "key_made_title"), form, f"<p>{say(language, 'key_made_note')}</p>")
 
 
 def _languages(language: str) -> str:
-    names = (f"<b>{name}</b>" if code == language else f'<a href="/login?lang={code}" lang="{code}">{name}</a>' for code, name in LANGUAGES.items())
+    names = (f"<b>{name}</b>" if code == language else f'<a href="?lang={code}" lang="{code}">{name}</a>' for code, name in LANGUAGES.items())
     return f"<nav>{''.join(names)}</nav>"
 
 

@@ -1,9 +1,12 @@
 """Every word of the page, in English and Vietnamese. `say` is the only reader; numbers and dates are written by markup.py.
 
+Those about keys, people and signing in stand in texts_account.py.
 Placeholders in braces are filled by name. A key that ends in _one is the English singular of its stem.
 """
 
 from __future__ import annotations
+
+from maisale.ui import texts_account
 
 LANGUAGES = {"en": "English", "vi": "Tiếng Việt"}
 
@@ -11,6 +14,7 @@ _EN = {
     # frame
     "chat": "Chat",
     "documents": "Documents",
+    "people": "People",
     "account": "Account",
     "new_chat": "New chat",
     "search_conversations": "Search conversations",
@@ -197,44 +201,12 @@ _EN = {
     "worker_away": "The worker does not answer.",
     "worker_away_still": "New documents wait; answers go on. It is started again by itself; if this line stays, look at the log.",
     "indexing": "Indexing {done} of {all} documents",
-    # account
-    "language": "Language",
-    "theme": "Theme",
-    "theme_system": "As the device",
-    "theme_light": "Light",
-    "theme_dark": "Dark",
-    "signed_in_as": "Signed in as",
-    "team": "Team",
-    "role": "Role",
-    "member": "member",
-    "tenant_admin": "team admin",
-    "instance_admin": "admin of this server",
-    "your_keys": "Your keys",
-    "keys_note": "The same key opens this page and the API. A key is shown once, when it is made.",
-    "last_used": "last used {when}",
-    "never_used": "not used yet",
-    "shortcuts": "Keyboard",
-    "key_slash": "/ goes to the question, Esc stops an answer or closes a pane, n begins a new chat.",
-    # sign-in
-    "sign_in": "Sign in",
-    "sign_in_why": "Ask your team's documents, and see where each answer comes from.",
-    "your_key": "Your key",
-    "key_from_admin": "Your admin gave you the key. The same key opens the API. You stay signed in on this device for 12 hours.",
-    "link_title": "Sign in with this link?",
-    "link_why": "The link works once. It signs this browser in for 12 hours.",
-    "link_other": "Sign in with a key instead",
-    "invite_title": "Welcome to Mai-Sale",
-    "invite_why": "This invitation works once. It makes your key, shows it, and signs this browser in for 12 hours.",
-    "invite_go": "Make my key",
-    "key_made_title": "This is your key",
-    "key_made_why": "Copy it now and keep it like a password: it is shown only this once.",
-    "key_made_go": "I have kept it, go on",
-    "key_made_note": "The same key opens this page and the API. If it is lost, an admin of your team sends a new invitation.",
 }
 
 _VI = {
     "chat": "Trò chuyện",
     "documents": "Tài liệu",
+    "people": "Mọi người",
     "account": "Tài khoản",
     "new_chat": "Cuộc trò chuyện mới",
     "search_conversations": "Tìm cuộc trò chuyện",
@@ -409,40 +381,9 @@ _VI = {
     "worker_away": "Tiến trình nền không trả lời.",
     "worker_away_still": "Tài liệu mới phải chờ; vẫn hỏi đáp được. Tiến trình sẽ tự khởi động lại; nếu dòng này còn mãi, hãy xem nhật ký.",
     "indexing": "Đang lập chỉ mục {done} trên {all} tài liệu",
-    "language": "Ngôn ngữ",
-    "theme": "Giao diện",
-    "theme_system": "Theo thiết bị",
-    "theme_light": "Sáng",
-    "theme_dark": "Tối",
-    "signed_in_as": "Đăng nhập với tên",
-    "team": "Nhóm",
-    "role": "Vai trò",
-    "member": "thành viên",
-    "tenant_admin": "quản trị nhóm",
-    "instance_admin": "quản trị máy chủ này",
-    "your_keys": "Các khoá",
-    "keys_note": "Cùng một khoá mở trang này và API. Khoá chỉ hiện một lần, lúc tạo.",
-    "last_used": "dùng lần cuối {when}",
-    "never_used": "chưa dùng",
-    "shortcuts": "Bàn phím",
-    "key_slash": "/ đến ô hỏi, Esc dừng câu trả lời hoặc đóng khung, n mở cuộc trò chuyện mới.",
-    "sign_in": "Đăng nhập",
-    "sign_in_why": "Hỏi tài liệu của nhóm, và thấy mỗi câu trả lời lấy từ đâu.",
-    "your_key": "Khoá",
-    "key_from_admin": "Quản trị viên cấp khoá. Cùng khoá này mở API. Thiết bị này giữ đăng nhập trong 12 giờ.",
-    "link_title": "Đăng nhập bằng liên kết này?",
-    "link_why": "Liên kết dùng được một lần. Trình duyệt này sẽ giữ đăng nhập trong 12 giờ.",
-    "link_other": "Đăng nhập bằng khoá",
-    "invite_title": "Chào mừng đến với Mai-Sale",
-    "invite_why": "Lời mời này dùng được một lần. Nó tạo khoá của bạn, hiện khoá ra, và đăng nhập trình duyệt này trong 12 giờ.",
-    "invite_go": "Tạo khoá của tôi",
-    "key_made_title": "Đây là khoá của bạn",
-    "key_made_why": "Hãy chép lại ngay và giữ như mật khẩu: khoá chỉ hiện một lần này.",
-    "key_made_go": "Tôi đã giữ khoá, tiếp tục",
-    "key_made_note": "Khoá này mở trang này và cả API. Nếu mất, quản trị viên của nhóm sẽ gửi lời mời mới.",
 }
 
-TABLES = {"en": _EN, "vi": _VI}
+TABLES = {"en": {**_EN, **texts_account.EN}, "vi": {**_VI, **texts_account.VI}}
 
 
 def say(language: str, key: str, **values: object) -> str:

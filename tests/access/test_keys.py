@@ -163,3 +163,12 @@ def test_whether_somebody_signed_in_is_known(db, admin):
     session, _ = sessions.use_link(db, token)
     sessions.sign_out(db, session)
     assert sessions.somebody_signed_in(db)
+
+
+def test_a_revoked_admin_key_stays_revoked_until_another_is_set(db):
+    people.make_first_admin(db, Settings(admin_key="the admin's own key"))
+    keys.revoke_key(db, "admin")
+    people.make_first_admin(db, Settings(admin_key="the admin's own key"))
+    assert keys.caller_of_key(db, "the admin's own key") is None
+    people.make_first_admin(db, Settings(admin_key="the admin's next key"))
+    assert keys.caller_of_key(db, "the admin's next key")

@@ -45,6 +45,17 @@ def test_the_nearest_come_first_with_their_cosine(db, index):
     assert [(hit.key, round(hit.score, 3)) for hit in hits] == [("d1#chunk_0", 1.0), ("d2#chunk_0", 0.707)]
 
 
+@pytest.mark.parametrize("told", [1, 8], ids=["most numbers 0", "none 0"])
+def test_the_cosine_is_that_of_all_numbers(db, index, told):
+    drawn = np.random.default_rng(7)
+    question = unit(*drawn.standard_normal(told), *[0] * (8 - told))
+    vectors = [unit(*drawn.standard_normal(8)) for _ in range(4)]
+    for number, vector in enumerate(vectors):
+        put(db, f"d{number}#chunk_0", vector)
+    hits = {hit.key: hit.score for hit in index.nearest("e", "documents", EVERYWHERE, question, 4)}
+    assert hits == {f"d{number}#chunk_0": pytest.approx(float(vector @ question), abs=1e-6) for number, vector in enumerate(vectors)}
+
+
 def test_only_the_filter_is_searched(db, index):
     put(db, "d1#chunk_0", unit(1, 0, 0), collection="a")
     put(db, "d2#chunk_0", unit(1, 0, 0), collection="b")

@@ -1,8 +1,12 @@
 """Word search on SQLite."""
 
+import random
+
 import pytest
 
 from maisale.backends.fts5 import FTS5Index
+from maisale.backends.fts5_counts import Counts
+from maisale.backends.fts5_scores import best_rows
 from maisale.records import PUBLIC_TENANT, Chunk, SearchFilter
 
 HERE = SearchFilter(("tenant-a",), ("policies",))
@@ -175,3 +179,32 @@ def test_a_row_that_comes_where_nobody_may_look_stays_unseen_at_once(index):
     other = FTS5Index(index._db)  # another process indexes; this one's counts still say that the filter holds every row
     index._db.write(lambda tx: other.add(tx, [chunk("b#chunk_0", "warranty", collection="private")]))
     assert found(index, "warranty") == ["a#chunk_0"]
+
+
+@pytest.mark.parametrize("where", [HERE, SearchFilter(("tenant-a",), ("policies", "prices"))], ids=["some collections", "all"])
+def test_what_another_process_indexes_is_found_at_once(index, where):
+    index.added(chunk("a#chunk_0", "warranty"), chunk("p#chunk_0", "prices", collection="prices"))
+    assert found(index, "warranty", where) == ["a#chunk_0"]
+    other = FTS5Index(index._db)
+    index._db.write(lambda tx: other.add(tx, [chunk("b#chunk_0", "warranty")]))
+    assert set(found(index, "warranty", where)) == {"a#chunk_0", "b#chunk_0"}
+
+
+def test_a_library_that_an_earlier_version_made_is_searched(index, db):
+    index.added(chunk("a#chunk_0", "The warranty lasts."))
+    for which in ("words", "stems"):
+        db.write(lambda tx, which=which: tx.execute(f'DROP TABLE "words:documents:tenant-a:{which}:rows"'))
+    fresh = FTS5Index(db)
+    assert found(fresh, "lasting warranty") == ["a#chunk_0"]
+
+
+def test_rows_come_in_the_order_of_fts5(index, db):
+    drawn = random.Random(7)
+    texts = [" ".join(drawn.choices("pump valve filter seal motor".split(), [9, 5, 3, 2, 1], k=drawn.randint(3, 40))) for _ in range(60)]
+    index.added(*(chunk(f"d{number}#chunk_0", text) for number, text in enumerate(texts)))
+    table = "words:documents:tenant-a"
+    words = ("valve", "seal", "motor")
+    sql = f'SELECT rowid AS id FROM "{table}:words" WHERE "{table}:words" MATCH :match ORDER BY bm25("{table}:words", 1.0, 0.0), rowid LIMIT 20'
+    by_fts5 = [row["id"] for row in db.rows(sql, match=f"body : ({' OR '.join(words)})")]
+    counts = Counts.of(db, table, None)
+    assert best_rows([*counts.rows_of("words", words).values()], counts, None, 20) == by_fts5

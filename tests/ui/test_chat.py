@@ -25,10 +25,10 @@ from maisale.ui.suggestions import Suggestions, answers
 ALL = ("chat", "read", "write")
 
 
-def request(user=None, permissions=ALL, tab="tab", cookies=""):
+def request(user=None, permissions=ALL, tab="tab", cookies="", per_second=1000):
     scope = {"type": "http", "headers": [(b"cookie", cookies.encode())]}
     if user:
-        scope |= {"caller": Caller(user, "key", permissions), "limits": Limits(1000)}
+        scope |= {"caller": Caller(user, "key", permissions), "limits": Limits(per_second)}
     return gr.Request(request=Request(scope), session_hash=tab)
 
 
@@ -96,6 +96,16 @@ def test_an_empty_question_changes_nothing(services, linh):
 def test_a_refused_question_goes_back_into_the_box(services, linh):
     screen = on_page(services, lambda chat, *_: last(chat.ask({"text": "x" * 40_000}, "", "", request(linh))))
     assert "40,000 characters" in part(screen, "under") and part(screen, "composer").value["text"] == "x" * 40_000
+
+
+def test_a_question_asked_too_fast_goes_back_with_its_file_and_the_reason(services, linh, tmp_path):
+    (tmp_path / "note.md").write_text("The promotion gives 12 percent.", "utf-8")
+    asking = request(linh, cookies="maisale_language=vi", per_second=1)
+    asking.request.scope["limits"].start_work(linh.id)
+    screen = on_page(services, lambda chat, *_: last(chat.ask({"text": "How much?", "files": [str(tmp_path / "note.md")]}, "", "", asking)))
+    kept = part(screen, "composer").value
+    assert "nhanh hơn mức cho phép" in part(screen, "under") and kept["text"] == "How much?" and kept["files"][0]["orig_name"] == "note.md"
+    assert conversations.list_conversations(services.db, linh.scope) == []
 
 
 def test_a_key_that_may_only_read_asks_nothing(services, linh):

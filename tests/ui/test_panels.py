@@ -1,20 +1,26 @@
 """Header, banners, empty page, account, sidebar and documents page, from records."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
-from maisale.records import Collection, Conversation, Document, Key, ModelStatus, Named, User
+from maisale.records import Caller, Collection, Conversation, Document, Key, ModelStatus, Named, Tenant, User
+from maisale.ui.account import account_page
 from maisale.ui.documents import LISTED, attached, documents_page, state
-from maisale.ui.panels import Condition, account_page, banners, chosen, empty_page, header
+from maisale.ui.panels import Condition, banners, chosen, empty_page, header
+from maisale.ui.people_page import people_page
 from maisale.ui.rail import day_name, rail
-from maisale.ui.sign_in import key_page, sign_in_page
+from maisale.ui.sign_in import key_page, link_page, sign_in_page
+from maisale.ui.steps import Step
 
 HOSTILE = "<script>alert(1)</script>"
 AWAY = ModelStatus("http://127.0.0.1:11434", False, None, None)
 WELL = ModelStatus("http://127.0.0.1:11434", True, "gpt-oss", "bge-m3")
+DAY, NOON = 86_400.0, 129_600.0
 FINE = Condition(WELL, "gpt-oss", "bge-m3", embedder_away=False, worker_away=False, indexed=12, documents=12)
 USER = User("u", "t", "Mai Water", HOSTILE)
+CHIEF = User("c", "d", "default", "admin", "instance_admin")
 PAPER = Document("d", "c", "Policies", "returns.md", "returns.md", "text/markdown", 2048, 0.0, None, "complete", chunks=6, embedded=6)
 
 
@@ -81,7 +87,10 @@ def test_who_may_not_write_sees_no_drop_zone():
         rail(USER, [Conversation("c", HOSTILE, 0, 0)], "c", "en"),
         page(replace(PAPER, title=HOSTILE, collection=HOSTILE, stage="failed", cause=HOSTILE), notice=HOSTILE),
         attached([replace(PAPER, title=HOSTILE)], "en"),
-        account_page(USER, [Key("k", "u", HOSTILE, ("chat",), 0.0)], "en"),
+        account_page(Caller(USER, "k", ("chat",)), [Key("k", "u", HOSTILE, ("chat",), 0.0)], "en"),
+        account_page(Caller(USER, "k", ("chat",)), [], "vi", step=Step("make_key", problem=HOSTILE, typed={"name": HOSTILE, "days": HOSTILE})),
+        people_page(Caller(CHIEF, "k", ("admin",)), [USER], [Tenant("t", HOSTILE, 0.0)], "en", step=Step(done=HOSTILE, secret="</textarea>" + HOSTILE)),
+        people_page(Caller(CHIEF, "k", ("admin",)), [USER], [], "en", keys=[Key("k", "u", HOSTILE, ("chat",), 0.0)], step=Step("delete", "u", problem=HOSTILE)),
         banners(replace(FINE, models=replace(AWAY, url=HOSTILE), generation_model=HOSTILE), "en"),
         sign_in_page("en", HOSTILE),
         key_page("vi", '"' + HOSTILE),
@@ -131,5 +140,28 @@ def test_the_search_box_finds_without_marks():
 
 
 def test_signing_in_names_no_other_host_and_runs_no_script():
-    shown = sign_in_page("vi")
-    assert "http" not in shown and "<script" not in shown and 'name="key" type="password"' in shown and 'lang="vi"' in shown
+    assert 'name="key" type="password"' in sign_in_page("vi")
+    for shown in (sign_in_page("vi"), link_page("vi", invited=True), key_page("vi", "msk_1")):
+        assert "http" not in shown and "<script" not in shown and not re.search(r"\son\w+=", shown) and 'lang="vi"' in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, "valid until it is revoked"),
+        ({"expires_at": NOON + 3600}, "valid until 13:00"),
+        ({"expires_at": 40 * DAY}, "valid until 10 Feb 1970"),
+        ({"expires_at": NOON - 7200}, "ended 2 h ago"),
+        ({"expires_at": NOON - 7200, "fresh": True}, None),
+        ({"expires_at": -30 * DAY}, None),
+        ({"revoked_at": 5.0}, None),
+    ],
+)
+def test_each_key_says_how_long_it_is_valid_and_ended_ones_go(change, words):
+    key = Key("k", "u", "reports", ("read",), 0.0, **change)
+    shown = account_page(Caller(USER, "other", ("read",)), [key], "en", now=NOON)
+    assert words in shown if words else "reports" not in shown
+
+
+def test_only_who_manages_people_finds_the_page():
+    assert 'data-page="people"' in rail(CHIEF, [], "", "en", manages=True) and 'data-page="people"' not in rail(USER, [], "", "en")
