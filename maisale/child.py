@@ -104,4 +104,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "VECTORS": settings.vectors,
         "WORKERS": str(settings.workers),
         "EMBED_CONCURRENCY": str(settings.embed_concurrency),
+        "BACKUP_DIR": settings.backup_dir and str(Path(settings.backup_dir).resolve()),
+        "BACKUP_HOURS": str(settings.backup_hours),
+        "BACKUP_KEEP": str(settings.backup_keep),
     }

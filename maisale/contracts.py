@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -38,6 +39,15 @@ class Database(Protocol):
 
     async def awrite(self, work: Callable[[Transaction], T], /, *, bulk: bool = False) -> T:
         """`write`, for async code: the event loop goes on meanwhile."""
+
+    def problems(self) -> list[str]:
+        """What is wrong with the stored data itself, in words; reads all of it."""
+
+    def compact(self) -> None:
+        """Gives space that is not used any more back to the disk. Writes wait meanwhile."""
+
+    def copy_to(self, path: Path) -> None:
+        """Writes everything that is stored at this moment into one new file. Work goes on meanwhile."""
 
     def close(self) -> None: ...
 
@@ -94,6 +104,9 @@ class KeptIndex(VectorIndex, Protocol):
     def open(self) -> bool:
         """Whether it had been closed properly; if not it was checked, and emptied when it was damaged."""
 
+    def empty(self) -> None:
+        """Removes all that it holds; it has to be closed."""
+
     def ready(self) -> None:
         """It holds what SQL holds: from now on it answers."""
 
@@ -130,6 +143,18 @@ class LexicalIndex(Protocol):
 
     def scores(self, kind: str, where: SearchFilter, parts: Sequence[tuple[str, float]], keys: Sequence[str]) -> dict[str, WordHit]:
         """The same scores for chunks that another index found."""
+
+    def rename(self, tx: Transaction, tenant_id: str, kind: str, before: str, after: str) -> None:
+        """Gives every chunk whose key begins with `before` one that begins with `after`. Cheap: nothing is indexed anew."""
+
+    def remove_some(self, tx: Transaction, tenant_id: str, kind: str, begin: str, limit: int) -> int:
+        """Removes up to `limit` chunks whose key begins so; returns how many went."""
+
+    def drop(self, tx: Transaction, tenant_id: str, kind: str) -> None:
+        """Removes an index, whatever state it is in; `add` makes it anew."""
+
+    def lost(self, tenant_id: str, kind: str, keys: Sequence[str]) -> list[str]:
+        """Those chunks among `keys` (all of a tenant and kind) that no search can find. Compares the whole index with its text."""
 
     def idf(self, kind: str, tenants: Sequence[str], words: Iterable[str]) -> Mapping[str, float]:
         """Inverse document frequency of folded words among these tenants' chunks (BM25's, never below 0)."""

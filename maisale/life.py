@@ -22,7 +22,7 @@ from maisale.config import Settings
 from maisale.contracts import Database
 from maisale.errors import MaiSaleError, Misconfigured, Overloaded
 from maisale.library.folders import index_knowledge
-from maisale.services import open_services
+from maisale.services import Services, open_services
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Life:
         if settings.workers:
             self._worker = WorkerProcess(settings)
             self._worker.start()
-        self._indexing = asyncio.create_task(asyncio.to_thread(index_knowledge, services), name="index knowledge")
+        self._indexing = asyncio.create_task(_mirror_knowledge(services), name="index knowledge")
         print(self._greeting(settings, services.db), file=sys.stderr, flush=True)
         # What was imported stays: looking through it for garbage again and again would stop everything for 0.1-0.3 s each time.
         gc.collect()
@@ -86,6 +86,7 @@ class Life:
 
     async def __aexit__(self, *_: object) -> None:
         replies, self._replies = self._replies, None
+        self._indexing.cancel()
         await replies.close()
         if self._worker:
             await asyncio.to_thread(self._worker.stop)
@@ -105,6 +106,17 @@ class Life:
         if sessions.somebody_signed_in(db):
             return f"Mai-Sale runs at {settings.address}"
         return f"Mai-Sale runs at {settings.address}  Sign in: {settings.address}/link/{sessions.make_sign_in_link(db)} (one use, ten minutes)"
+
+
+async def _mirror_knowledge(services: Services) -> None:
+    """At the start, and then every WATCH_S seconds: what did not change costs a look."""
+    again = False
+    while True:
+        await asyncio.to_thread(index_knowledge, services, again)
+        again = True
+        if not services.settings.watch_s:
+            return
+        await asyncio.sleep(services.settings.watch_s)
 
 
 def _without_tokens(record: logging.LogRecord) -> bool:

@@ -21,6 +21,7 @@ from maisale.store import jobs
 log = logging.getLogger(__name__)
 
 SWEEP_S = 5.0
+TOGETHER = 32  # messages that are embedded at once
 LOOK_AT = 8  # due jobs of which the first free one is claimed
 
 
@@ -61,6 +62,7 @@ class Work:
         """What is still being done when the worker ends is free at once for the next one, and no crash of its own."""
         for job in list(self._doing.values()):
             self._services.db.write(lambda tx, job=job: jobs.put_back(tx, job, "The worker ended; the next one goes on.", wait_s=0.0))
+        self._indexing.close()
 
     def _one_of(self, ids: Sequence[str]) -> bool:
         """Claims the first free one of these jobs and does it. Returns whether there was one."""
@@ -74,16 +76,27 @@ class Work:
                 self._bulk_room.release()
         if job is None:
             return False
-        self._doing[job.id] = job
+        taken = [job, *self._alike(job)]
+        self._doing |= {one.id: one for one in taken}
         try:
-            self._indexing.do(job)
+            if len(taken) > 1:
+                self._indexing.do_together(taken)
+            else:
+                self._indexing.do(job)
         except MaiSaleError as problem:  # the database refused to write how it ended: its lease will lapse
             log.error("the end of job %s could not be stored: %s", job.id, problem)
         finally:
-            self._doing.pop(job.id, None)
+            for one in taken:
+                self._doing.pop(one.id, None)
             if job.lane == "bulk":
                 self._bulk_room.release()
         return True
+
+    def _alike(self, job: Job) -> list[Job]:
+        """Messages that wait with this one: alone each costs six commits and a write to the index, which a crowd's questions feel."""
+        if job.kind != "embed_message" or job.payload or job.attempts > 1:
+            return []
+        return jobs.claim_alike(self._services.db, job, TOGETHER - 1)
 
     def _bury(self, tx: Transaction) -> None:
         for job in jobs.bury(tx):

@@ -27,6 +27,7 @@ from maisale.config import Settings, from_env
 from maisale.errors import MaiSaleError, Misconfigured
 from maisale.library import upkeep
 from maisale.library.embedders import Embedders
+from maisale.ops import scheduled_backups
 from maisale.services import Services, open_index, open_services, serve_index
 from maisale.store import jobs
 from maisale.tasks import SWEEP_S, Work
@@ -53,6 +54,7 @@ class Shift:
         self.stopping = threading.Event()
         self._services: Services | None = None
         self._keeper: threading.Thread | None = None
+        self._backup: threading.Thread | None = None
         self.work: Work | None = None
 
     def begin(self) -> None:
@@ -75,6 +77,14 @@ class Shift:
         if self._keeper:
             self._keeper.join(FINISH_S)
         self._services.close()
+
+    def back_up_if_due(self) -> None:
+        """In a thread: jobs go on meanwhile."""
+        if self._backup and self._backup.is_alive():
+            return
+        if scheduled_backups.due(self._settings):
+            self._backup = threading.Thread(target=scheduled_backups.run, args=(self._services.db, self._settings), name="backup", daemon=True)
+            self._backup.start()
 
     def _keep_index(self) -> None:
         """In a thread: loading Chroma takes seconds, opening its folder may take longer, and files are read meanwhile."""
@@ -104,6 +114,7 @@ class _Sweeper(Scheduler):
             self._swept_at = time.monotonic()
             try:
                 self.shift.work.sweep()
+                self.shift.back_up_if_due()
             except MaiSaleError as problem:
                 log.error("the sweep failed: %s", problem)
         super().loop(now)

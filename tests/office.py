@@ -11,7 +11,7 @@ from door import Person, build_app, gr, serving
 from fastapi import FastAPI
 
 from maisale.access import keys, people, sessions
-from maisale.api import files, v1
+from maisale.api import files, listing, v1
 from maisale.api.endpoints import declare
 from maisale.chat.replies import Replies
 from maisale.config import Settings

@@ -104,6 +104,26 @@ def test_uvicorn_serves_the_same(tmp_path):
         process.wait(15)
 
 
+def test_the_knowledge_folder_is_watched(tmp_path):
+    knowledge = tmp_path / "knowledge"
+    knowledge.mkdir()
+    (knowledge / "first.md").write_text("# First\n\nThe first page.")
+    with RunningApp(tmp_path / "app", KNOWLEDGE_DIR=str(knowledge), WATCH_S="1", VECTORS="exact") as app:
+        http = httpx.Client(base_url=app.url, headers={"X-API-Key": ADMIN_KEY}, timeout=20)
+
+        def titles(wanted):
+            ends = time.monotonic() + 30
+            while (found := sorted(one["title"] for one in http.get("/v1/documents").json() if one["searchable"])) != wanted:
+                assert time.monotonic() < ends, found
+                time.sleep(0.3)
+
+        titles(["first.md"])
+        (knowledge / "second.md").write_text("# Second\n\nThe second page.")
+        titles(["first.md", "second.md"])
+        (knowledge / "first.md").unlink()
+        titles(["second.md"])
+
+
 def test_the_access_log_of_uvicorn_does_not_open_the_door(tmp_path):
     port = free_port()
     log = tmp_path / "uvicorn.log"

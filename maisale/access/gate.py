@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 COOKIE = "maisale_session"
 RECHECKED_EVERY_S = 2.0  # of an open stream: within 5 s of a revocation it is cut
+SHARED_S = 1.0  # how long all streams of a key take one answer
 NOTED_KEYS = 10_000
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
@@ -62,6 +63,7 @@ class Gate:
         self._wrong_keys = WrongKeys()
         self._ownership = Ownership(surface)
         self._noted: dict[str, float] = {}  # key id -> when its last use was written
+        self._rechecked: dict[tuple[str | None, str | None], tuple[float, bool]] = {}  # what opened a stream -> when it was asked, the answer
         self._writing: set[asyncio.Task] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -141,10 +143,19 @@ class Gate:
             await _refuse(scope, headers, NotSignedIn("The key or session ended meanwhile."), receive, send)
 
     def _still_admitted(self, headers: Headers) -> bool:
+        """Asked once for all streams of a key: a person may have many open."""
+        opener, now = (key_of(headers), session_of(headers)), time.monotonic()
+        asked_at, admitted = self._rechecked.get(opener, (-SHARED_S, True))
+        if now - asked_at < SHARED_S:
+            return admitted
         try:
-            return self._find_caller(headers) is not None
+            admitted = self._find_caller(headers) is not None
         except MaiSaleError:  # the app closes, and closes this stream itself
             return True
+        if len(self._rechecked) > NOTED_KEYS:
+            self._rechecked.clear()
+        self._rechecked[opener] = (now, admitted)
+        return admitted
 
     def _note_use(self, caller: Caller) -> None:
         """Writes a key's last use behind the request's back, and at most once a minute."""

@@ -64,8 +64,7 @@ def add_colleague(db: Database, caller: Caller, name: str, role: str = "member",
 
 def list_users(db: Database, caller: Caller) -> list[User]:
     """The people that the caller manages: of the own tenant, or of all."""
-    _require_admin(caller)
-    return accounts.list_users(db, None if caller.user.role == "instance_admin" else caller.user.tenant_id)
+    return accounts.list_users(db, managed_tenant(caller))
 
 
 def managed(db: Database, caller: Caller, user_id: str) -> User:
@@ -122,6 +121,12 @@ def issue_for(db: Database, caller: Caller, user_id: str, name: str, permissions
     user = managed(db, caller, user_id)
     keys.require_fresh(caller)
     return keys.issue_key(db, user, name, permissions or keys.permissions_of(user), lasts_s)
+
+
+def managed_tenant(caller: Caller) -> str | None:
+    """The id of the tenant that the caller manages; None for an admin of the instance, who manages all. Raises NotAllowed."""
+    _require_admin(caller)
+    return None if caller.user.role == "instance_admin" else caller.user.tenant_id
 
 
 def list_tenants(db: Database, caller: Caller) -> list[Tenant]:

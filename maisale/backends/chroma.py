@@ -77,6 +77,10 @@ class ChromaIndex:
         self.state = "it is being filled"
         return closed
 
+    def empty(self) -> None:
+        """The folder has to be closed."""
+        _empty(self.folder)
+
     def ready(self) -> None:
         """It holds what SQL holds: from now on it answers."""
         self._ready, self.state = True, ""

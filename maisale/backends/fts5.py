@@ -14,6 +14,7 @@ from typing import Any
 from maisale.backends.fts5_counts import Counts
 from maisale.backends.fts5_scores import Part, WeightedQuestion, best_rows, idf_of
 from maisale.contracts import Database, Transaction
+from maisale.errors import StorageFailed
 from maisale.frequency import telling
 from maisale.records import Chunk, SearchFilter, WordHit
 from maisale.stemming import porter, stem, variants
@@ -83,6 +84,38 @@ class FTS5Index:
             rows = self._db.rows(f'SELECT key, body, place FROM "{table}" WHERE key IN :keys', keys=list(keys))
             found.update((row["key"], question.score(row["key"], row["body"])) for row in rows if may_see(row["place"]))
         return found
+
+    def rename(self, tx: Transaction, tenant_id: str, kind: str, before: str, after: str) -> None:
+        table = _table(tenant_id, kind)
+        if _exists(tx, table):
+            sql = f'UPDATE "{table}" SET key = :after || substr(key, :cut) WHERE key >= :before AND key < :behind'
+            tx.execute(sql, after=after, cut=len(before) + 1, before=before, behind=_behind(before))
+
+    def remove_some(self, tx: Transaction, tenant_id: str, kind: str, begin: str, limit: int) -> int:
+        table = _table(tenant_id, kind)
+        if not _exists(tx, table):
+            return 0
+        rows = tx.rows(f'SELECT key FROM "{table}" WHERE key >= :begin AND key < :behind LIMIT :limit', begin=begin, behind=_behind(begin), limit=limit)
+        self._remove(tx, table, [row["key"] for row in rows])
+        return len(rows)
+
+    def drop(self, tx: Transaction, tenant_id: str, kind: str) -> None:
+        table = _table(tenant_id, kind)
+        self._counts.pop(table, None)
+        for name in (*(f"{table}:{which}:{of}" for which in ("words", "stems") for of in ("counts", "rows")), f"{table}:words", f"{table}:stems", table):
+            tx.execute(f'DROP TABLE IF EXISTS "{name}"')
+
+    def lost(self, tenant_id: str, kind: str, keys: Sequence[str]) -> list[str]:
+        table = _table(tenant_id, kind)
+        if not _exists(self._db, table):
+            return list(keys)
+        there = {row["key"] for row in self._db.rows(f'SELECT key FROM "{table}"')}
+        for index in (f"{table}:words", f"{table}:stems"):
+            try:
+                self._db.write(lambda tx, index=index: tx.execute(f'INSERT INTO "{index}"("{index}", rank) VALUES (\'integrity-check\', 1)'), bulk=True)
+            except StorageFailed:  # FTS5 says only that something differs
+                return list(keys)
+        return [key for key in keys if key not in there]
 
     def idf(self, kind: str, tenants: Sequence[str], words: Iterable[str]) -> Mapping[str, float]:
         wanted = list(dict.fromkeys(words))
@@ -189,6 +222,11 @@ def _seer(where: SearchFilter) -> Callable[[str], bool]:
         return collection in collections and (document in documents or not documents)
 
     return may_see
+
+
+def _behind(begin: str) -> str:
+    """The first key that no longer begins so: a range is served by the key's index, LIKE would scan."""
+    return begin[:-1] + chr(ord(begin[-1]) + 1)
 
 
 def _exists(source: Database | Transaction, table: str) -> bool:

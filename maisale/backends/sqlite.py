@@ -64,6 +64,31 @@ class SQLiteDatabase:
         # Shielded: a caller that is cancelled must not leave it open whether its write happened.
         return await asyncio.shield(asyncio.wrap_future(self._enqueue(work, bulk)))
 
+    def problems(self) -> list[str]:
+        found = [row["quick_check"] for row in self.rows("PRAGMA quick_check(20)")]
+        strays = self.rows("PRAGMA foreign_key_check")
+        return [text for text in found if text != "ok"] + [f"A row of {row['table']} belongs to a missing row of {row['parent']}." for row in strays[:20]]
+
+    def compact(self) -> None:
+        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
+        try:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as problem:
+            raise _in_words(problem, self.path) from problem
+        finally:
+            connection.close()
+
+    def copy_to(self, path: Path) -> None:
+        # Not sqlite3's backup in steps: each commit of another process begins it anew. This reads one snapshot and packs it.
+        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
+        try:
+            connection.execute("VACUUM INTO ?", (str(path),))
+        except sqlite3.Error as problem:
+            raise _in_words(problem, path) from problem
+        finally:
+            connection.close()
+
     def close(self) -> None:
         """Ends after the writes that already wait."""
         with self._ring:
@@ -166,7 +191,8 @@ class _Write:
 
     def answer(self, path: Path) -> None:
         problem = self._problem
-        self._settle(_in_words(problem, path) if isinstance(problem, sqlite3.OperationalError) else problem)
+        of_sqlite = isinstance(problem, sqlite3.OperationalError) or type(problem) is sqlite3.DatabaseError  # the latter: what it reads is damaged
+        self._settle(_in_words(problem, path) if of_sqlite else problem)
 
     def _settle(self, problem: BaseException | None) -> None:
         if not self.done.set_running_or_notify_cancel():
@@ -206,13 +232,31 @@ def _rows(connection: sqlite3.Connection, sql: str, values: dict[str, Any]) -> l
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: list[tuple[str, list[str]]]) -> None:
-    """Applies what is pending, each in a transaction of its own; one process at a time."""
+    """Applies what is pending, each in a transaction of its own, after a copy of an older version's data; one process at a time."""
     steps = sqlite_utils.Migrations("maisale")
     for name, statements in migrations:
         steps(name=name)(_step(statements))
     with open(path.with_name(path.name + ".migrate"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        steps.apply(sqlite_utils.Database(connection))
+        db = sqlite_utils.Database(connection)
+        if steps.applied(db) and (pending := steps.pending(db)):
+            _keep_copy(connection, path, pending[0].name)
+        steps.apply(db)
+
+
+def _keep_copy(connection: sqlite3.Connection, path: Path, step: str) -> None:
+    """The data as it was before `step`, beside the database; of earlier steps no copy is kept."""
+    kept = path.with_name(f"{path.name}.before-{step}")
+    if kept.exists():  # an earlier try of this step broke off
+        return
+    coming = path.with_name(f"{path.name}.copying")
+    coming.unlink(missing_ok=True)
+    connection.execute("VACUUM INTO ?", (str(coming),))
+    coming.replace(kept)
+    for older in path.parent.glob(f"{path.name}.before-*"):
+        if older != kept:
+            older.unlink()
+    log.warning("the data of an older version is kept in %s", kept)
 
 
 def _step(statements: list[str]) -> Callable[[sqlite_utils.Database], None]:

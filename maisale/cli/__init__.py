@@ -122,6 +122,26 @@ def _parser(needs_command: bool) -> argparse.ArgumentParser:
     made.add_argument("url", metavar="URL", help="of a running Mai-Sale; X_API_KEY_ADMIN is its administrator's key")
     made.add_argument("--only", default="", metavar="REGEX", help="only the routes and functions that match")
 
+    made = command(verbs, "backup", "upkeep.backup", "write everything into one file while work goes on", as_json)
+    made.add_argument("file", type=Path, metavar="FILE")
+    made = command(verbs, "restore", "upkeep.restore", "put a backup into an empty data folder", as_json)
+    made.add_argument("file", type=Path, metavar="FILE")
+    made = command(verbs, "verify", "upkeep.verify", "read everything that is stored, or a backup, and say whether it is whole", as_json)
+    made.add_argument("file", type=Path, nargs="?", metavar="BACKUP")
+    command(verbs, "rebuild-index", "upkeep.rebuild_index", "make the indexes of words and of vectors anew from the database; needs no model", as_json)
+    command(verbs, "compact", "upkeep.compact", "give space that is not used any more back to the disk", as_json)
+
+    kinds = verbs.add_parser("embedder", help="whose vectors are searched").add_subparsers(dest="what", metavar="WHAT", required=True)
+    command(kinds, "list", "upkeep.list_embedders", "list the embedders and how far their vectors are", as_json)
+    made = command(kinds, "use", "upkeep.use_embedder", "search the vectors of this one from now on; auto: the better one takes over by itself", as_json)
+    made.add_argument("name", metavar="NAME|auto")
+
+    kinds = verbs.add_parser("jobs", help="background work that was given up").add_subparsers(dest="what", metavar="WHAT", required=True)
+    command(kinds, "list", "upkeep.list_jobs", "list what was given up, with its cause", as_json)
+    command(kinds, "retry", "upkeep.retry_jobs", "try it again", as_json).add_argument("job_id", metavar="ID|all")
+    command(kinds, "skip", "upkeep.skip_jobs", "leave it as it is", as_json).add_argument("job_id", metavar="ID|all")
+    command(verbs, "doctor", "upkeep.doctor", "say what runs, what waits, what is wrong and what to do", as_json)
+
     command(verbs, "link", "people.link", "print a sign-in link: one use, ten minutes", acting)
     command(verbs, "worker", "indexing.worker", "run a worker in the foreground")
     return parser

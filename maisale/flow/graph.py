@@ -88,4 +88,4 @@ def decide(
         answered_by={},
         milliseconds={},
     )
-    return FLOW.invoke(state, context=services)["decision"]
+    return FLOW.invoke(state, context=services, output_keys="decision")

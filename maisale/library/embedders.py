@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import time
+from dataclasses import dataclass
 
 from maisale.contracts import Transaction
+from maisale.errors import BadInput
 from maisale.services import Services
 from maisale.store import chunks, facts, jobs
 
@@ -19,6 +21,42 @@ log = logging.getLogger(__name__)
 WELL_S = 180.0  # how long Ollama must have been well before an index is built with it: flapping starts no rebuild
 FIRST_LOOK_S = 4.0  # how long a fresh folder waits for the first word from Ollama
 JOBS_AT_ONCE = 500  # of a build that wait in the table
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How far the vectors of one embedder are."""
+
+    name: str
+    vectors: int
+    passages: int  # all there are
+    searched: bool
+
+
+def made(services: Services) -> list[Made]:
+    """Of each embedder that has vectors, the one that is searched first."""
+    db = services.db
+    passages = db.rows("SELECT count(*) AS n FROM chunks")[0]["n"]
+    active = facts.get_fact(db, facts.EMBEDDER)
+    rows = db.rows("SELECT embedder, count(*) AS n FROM vectors GROUP BY embedder ORDER BY embedder")
+    return sorted((Made(row["embedder"], row["n"], passages, row["embedder"] == active) for row in rows), key=lambda one: not one.searched)
+
+
+def use(services: Services, name: str) -> None:
+    """Searches this embedder's vectors from now on, and lets no other take over. Raises BadInput when they are not complete."""
+    known = {one.name: one for one in made(services)}
+    if name not in known:
+        raise BadInput(f"There are no vectors of {name!r}; there are those of {', '.join(known) or 'none'}.")
+    lacking = chunks.subjects_without_vectors(services.db, name, "no job has this payload", 1)
+    if lacking:
+        held = known[name]
+        raise BadInput(f"{name} has vectors of {held.vectors:,} of {held.passages:,} passages; what is missing would not be found by meaning.")
+    services.db.write(lambda tx: (facts.set_fact(tx, facts.EMBEDDER, name), facts.set_fact(tx, facts.PINNED, name)))
+
+
+def choose_by_itself(services: Services) -> None:
+    """Ends a choice of `use`: the better embedder takes over when it is complete."""
+    services.db.write(lambda tx: facts.forget_fact(tx, facts.PINNED))
 
 
 class Embedders:
@@ -44,6 +82,8 @@ class Embedders:
 
     def building(self) -> str | None:
         """The name of the embedder that is to take over; None when there is nothing better, or not for long enough."""
+        if facts.get_fact(self._services.db, facts.PINNED):
+            return None
         remote, since = self._services.models.embedder(), self._services.models.status.well_since
         if remote is None or since is None or time.time() - since < self._well_s or remote.name == self.active():
             return None

@@ -73,20 +73,22 @@ def sync_folder(services: Services, scope: Scope, folder: Path, collection: str,
     return report
 
 
-def index_knowledge(services: Services) -> None:
+def index_knowledge(services: Services, again: bool = False) -> None:
     """What a start does to the library: sweeps files that a crash left, then mirrors the knowledge folder and its help pages.
 
-    Never raises: what fails is in the log, and the next start does it again.
+    again: it was done before, so that only what is new is told. Never raises: what fails is in the log, and the next time does it again.
     """
     folder = services.settings.knowledge_dir
     try:
         sweep_files(services)
         admin = accounts.find_user(services.db, *ADMIN).scope
         if (folder / HELP_FOLDER).is_dir():
-            _log(documents.HELP, sync_folder(services, admin, folder / HELP_FOLDER, documents.HELP, "public"))
+            _log(documents.HELP, sync_folder(services, admin, folder / HELP_FOLDER, documents.HELP, "public"), again)
         made = any(one.name == KNOWLEDGE for one in documents.list_collections(services.db, admin))
-        if folder.is_dir() and (made or _walk(folder.resolve(), apart=HELP_FOLDER).files):  # no empty collection before there is anything
-            _log(KNOWLEDGE, sync_folder(services, admin, folder, KNOWLEDGE))
+        anything = folder.is_dir() and bool(_walk(folder.resolve(), apart=HELP_FOLDER).files)
+        # No empty collection before there is anything; and a drive that goes away leaves an empty folder, which only a start believes.
+        if anything or (folder.is_dir() and made and not again):
+            _log(KNOWLEDGE, sync_folder(services, admin, folder, KNOWLEDGE), again)
     except (MaiSaleError, OSError) as problem:
         log.error("the folder %s could not be indexed: %s", folder, problem)
 
@@ -163,7 +165,9 @@ def _name_of(folder: Path) -> str:
     return folder.name or "files"
 
 
-def _log(collection: str, report: SyncReport) -> None:
+def _log(collection: str, report: SyncReport, again: bool) -> None:
+    if again and not (report.taken or report.removed):
+        return
     counts = (report.new, report.changed, report.unchanged, report.removed, report.failed)
     log.info("%s: %d new, %d changed, %d unchanged, %d removed, %d failed", collection, *counts)
     for problem in report.problems:

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -18,17 +18,18 @@ import numpy as np
 
 from maisale.contracts import Embedder, KeptIndex, Transaction
 from maisale.errors import IndexUnavailable, MaiSaleError, ModelFailed, ModelUnavailable, StorageFailed, Unreadable
-from maisale.library.chunking import Part, Piece, chunk_text
+from maisale.library.chunking import Piece, chunk_text
 from maisale.library.embedders import Embedders
-from maisale.library.reading import read
+from maisale.library.messages import write_message
+from maisale.library.passages import SLICE, Passages, slices
+from maisale.library.reader_process import Reader
 from maisale.records import Chunk, Job, VectorRow
 from maisale.services import Services
-from maisale.store import chunks, conversations, documents, jobs
+from maisale.store import chunks, documents, jobs
 from maisale.text import indexed_text
 
 log = logging.getLogger(__name__)
 
-SLICE = 200  # chunks in one transaction: other processes wait for its end, about 0.3 s
 BATCH = 32  # texts given to an embedder at once, between two looks at whether to stop
 READ_BACK = 8  # vectors of a document that are searched for after it was indexed
 
@@ -44,12 +45,17 @@ class Indexing:
         self._services = services
         self._embedders = embedders
         self._stopping = stopping or threading.Event()
+        self._reader = Reader()
+        self._passages = Passages(services)
         self._kinds: dict[str, Callable[[Job], None]] = {
             "read_document": self._read_document,
             "embed_document": self._embed_document,
             "embed_message": self._embed_message,
             "remove_vectors": self._remove_vectors,
         }
+
+    def close(self) -> None:
+        self._reader.close()
 
     def do(self, job: Job) -> None:
         """Does a claimed job and writes down how it ended. Raises only StorageFailed, when that cannot be written."""
@@ -72,6 +78,16 @@ class Indexing:
         else:
             db.write(lambda tx: jobs.finish(tx, job), bulk=bulk)
 
+    def do_together(self, taken: Sequence[Job]) -> None:
+        """Does claimed jobs about messages, none of which was tried before: one by one when they cannot be done together."""
+        if len(taken) > 1:
+            try:
+                return self._embed_messages(taken)
+            except Exception as problem:  # one by one each gets its own end, and its own cause
+                log.info("%d messages are done one by one: %s", len(taken), type(problem).__name__)
+        for job in taken:
+            self.do(job)
+
     def give_up(self, tx: Transaction, job: Job, cause: str) -> None:
         """Tells the subject of a dead job what became of it: what cannot be read has failed, what has no vectors is still found by words."""
         row = documents.document_row(tx, job.subject_id)
@@ -90,11 +106,11 @@ class Indexing:
         try:
             if not path.is_file():
                 raise Unreadable(f"The file of {row['title']} is gone from the server. Add it again.")
-            pieces = chunk_text(read(path, row["title"]))
+            pieces = chunk_text(self._reader.read(path, row["title"]))
         except Unreadable as problem:
             self._fail(job, str(problem))
             return
-        self._replace_chunks(job, row["owner_id"], document_chunks(row, pieces))
+        self._passages.replace(job, row["owner_id"], document_chunks(row, pieces))
 
     def _fail(self, job: Job, cause: str) -> None:
         """The document has failed for good; passages of an earlier version must not answer for it."""
@@ -102,94 +118,53 @@ class Indexing:
 
         def work(tx: Transaction) -> None:
             documents.set_stage(tx, job.subject_id, "failed", cause=cause, chunks=0)
-            self._remove_chunks(tx, old)
+            self._passages.remove(tx, old)
             if old:
                 payload = {"tenant_id": old[0].tenant_id, "kind": "documents", "keys": [chunk.key for chunk in old]}
                 jobs.add(tx, job.tenant_id, "remove_vectors", job.subject_id, "bulk", payload)
 
         self._services.db.write(work, bulk=job.lane == "bulk")
 
-    def _replace_chunks(self, job: Job, owner_id: str, made: Sequence[Chunk]) -> None:
-        """The document's passages and their words, in slices; the last one makes it searchable and adds what comes next."""
-        old = chunks.chunks_of(self._services.db, job.subject_id)
-        parts = list(_slices(made, SLICE)) or [[]]
-        for begun in list(_slices(old, SLICE))[1:]:
-            self._write_for_document(job, lambda tx, begun=begun: self._remove_chunks(tx, begun))
-        for number, part in enumerate(parts):
-
-            def work(tx: Transaction, number: int = number, part: Sequence[Chunk] = part) -> list[str]:
-                if number == 0:
-                    self._remove_chunks(tx, old[:SLICE])
-                chunks.insert_chunks(tx, owner_id, part)
-                self._services.words.add(tx, part)
-                return self._searchable(tx, job, old, made) if number == len(parts) - 1 else []
-
-            for job_id in self._write_for_document(job, work) or []:
-                self._services.wake(job_id)
-
-    def _write_for_document(self, job: Job, work: Callable[[Transaction], list[str] | None]) -> list[str] | None:
-        """`work` in a transaction, unless the document was deleted meanwhile."""
-
-        def unless_deleted(tx: Transaction) -> list[str] | None:
-            jobs.renew(tx, job)
-            return work(tx) if documents.document_row(tx, job.subject_id) else None
-
-        return self._services.db.write(unless_deleted, bulk=job.lane == "bulk")
-
-    def _searchable(self, tx: Transaction, job: Job, old: Sequence[Chunk], made: Sequence[Chunk]) -> list[str]:
-        documents.set_stage(tx, job.subject_id, "searchable", chunks=len(made))
-        added = [jobs.add(tx, job.tenant_id, "embed_document", job.subject_id, job.lane)]
-        kept = {chunk.key for chunk in made}
-        if gone := [chunk.key for chunk in old if chunk.key not in kept]:
-            payload = {"tenant_id": old[0].tenant_id, "kind": "documents", "keys": gone}
-            added.append(jobs.add(tx, job.tenant_id, "remove_vectors", job.subject_id, "bulk", payload))
-        jobs.finish(tx, job)  # here already: a crash behind this line must not add the next jobs again
-        return added
-
-    def _remove_chunks(self, tx: Transaction, old: Sequence[Chunk]) -> None:
-        if old:
-            keys = [chunk.key for chunk in old]
-            self._services.words.remove(tx, old[0].tenant_id, chunks.kind_of(old[0]), keys)
-            chunks.delete_chunks(tx, keys)
-
-    def _make_message_chunks(self, job: Job) -> None:
-        """The message's passages and their words, once."""
-
-        def work(tx: Transaction) -> None:
-            row = conversations.message_row(tx, job.subject_id)
-            pieces = chunk_text([Part(row["text"])]) if row else []
-            old = chunks.chunks_of(tx, job.subject_id)
-            if [chunk.text for chunk in old] == [piece.text for piece in pieces]:
-                return
-            self._remove_chunks(tx, old)
-            made = [
-                Chunk(
-                    key=f"{row['id']}#chunk_{piece.position}",
-                    tenant_id=row["tenant_id"],
-                    collection_id=row["conversation_id"],
-                    title=row["title"],
-                    text=piece.text,
-                    position=piece.position,
-                    tokens=piece.tokens,
-                    dated_at=row["created_at"],
-                    message_id=row["id"],
-                    conversation_id=row["conversation_id"],
-                    heading=piece.heading,
-                )
-                for piece in pieces
-            ]
-            chunks.insert_chunks(tx, row["user_id"], made)
-            self._services.words.add(tx, made)
-
-        self._services.db.write(work, bulk=job.lane == "bulk")
-
     # Vectors
 
     def _embed_message(self, job: Job) -> None:
-        self._make_message_chunks(job)
+        self._services.db.write(lambda tx: write_message(tx, self._services.words, job.subject_id), bulk=job.lane == "bulk")
         self._embed(job)
 
+    def _embed_messages(self, taken: Sequence[Job]) -> None:
+        """All of them, and their end, in a few transactions. Raises when anything is in the way of one."""
+        db, bulk = self._services.db, taken[0].lane == "bulk"
+        db.write(lambda tx: [write_message(tx, self._services.words, job.subject_id) for job in taken], bulk=bulk)
+        indexed: list[tuple[str, list[str], float]] = []
+        for name in self._embedders.wanted():
+            if (embedder := self._services.embedder_named(name)) is None:
+                raise ModelUnavailable(f"The embedding model {name} is away.")
+            lacking = [chunk for job in taken for chunk in chunks.missing_vectors(db, job.subject_id, name)]
+            for _, group in groupby(sorted(lacking, key=lambda chunk: chunk.tenant_id), key=lambda chunk: chunk.tenant_id):
+                for batch in slices(list(group), BATCH):
+                    self._go_on()
+                    vectors, refused = self._vectors_once(embedder, batch)
+                    if refused:
+                        raise ModelFailed(f"{name} takes {len(refused)} of {len(batch)} messages not.")
+                    db.write(lambda tx, name=name, vectors=vectors: chunks.save_vectors(tx, name, vectors), bulk=True)
+            read_at = time.time()
+            waiting = sorted((one for job in taken for one in chunks.unindexed_vectors(db, name, job.subject_id)), key=lambda one: one[:2])
+            for (tenant_id, kind), group in groupby(waiting, key=lambda one: one[:2]):
+                rows = [row for _, _, row in group]
+                if self._services.vectors is not None:
+                    self._write_index(self._services.vectors, tenant_id, name, kind, rows)
+                indexed.append((name, [row.key for row in rows], read_at))
+
+        def end(tx: Transaction) -> None:
+            for name, keys, read_at in indexed:
+                chunks.mark_indexed(tx, name, keys, read_at)
+            for job in taken:
+                jobs.finish(tx, job)
+
+        db.write(end, bulk=bulk)
+
     def _embed_document(self, job: Job) -> None:
+        self._passages.clear_aside(job)
         refused = self._embed(job)
         if not job.payload:  # a build beside changes nothing that people see
             self._services.db.write(lambda tx: _complete(tx, job.subject_id, refused), bulk=job.lane == "bulk")
@@ -205,9 +180,9 @@ class Indexing:
 
     def _embed_with(self, embedder: Embedder, job: Job) -> list[Chunk]:
         refused: list[Chunk] = []
-        for batch in _slices(chunks.missing_vectors(self._services.db, job.subject_id, embedder.name), BATCH):
+        for batch in slices(chunks.missing_vectors(self._services.db, job.subject_id, embedder.name), BATCH):
             self._go_on()
-            vectors, failed = _vectors(embedder, batch)
+            vectors, failed = self._vectors_once(embedder, batch)
             refused += failed
 
             def keep(tx: Transaction, vectors: Sequence[tuple[Chunk, np.ndarray]] = vectors) -> None:
@@ -218,12 +193,22 @@ class Indexing:
         self._index(embedder.name, job)
         return refused
 
+    def _vectors_once(self, embedder: Embedder, batch: Sequence[Chunk]) -> tuple[list[tuple[Chunk, np.ndarray]], list[Chunk]]:
+        """The vectors of `batch` and the chunks that were refused. The same text, in the batch or in the tenant's library, is embedded once."""
+        digests = {chunk.key: chunks.digest_of(chunk) for chunk in batch}
+        known = chunks.known_vectors(self._services.db, embedder.name, batch[0].tenant_id, list(digests.values()))
+        first = {digests[chunk.key]: chunk for chunk in reversed(batch) if digests[chunk.key] not in known}
+        made, refused = _vectors(embedder, list(reversed(first.values())))
+        known |= {digests[chunk.key]: vector for chunk, vector in made}
+        lost = {digests[chunk.key] for chunk in refused}
+        return [(chunk, known[digest]) for chunk in batch if (digest := digests[chunk.key]) in known], [one for one in batch if digests[one.key] in lost]
+
     def _index(self, embedder: str, job: Job) -> None:
         """Brings the subject's vectors into the index and reads some of them back by a search."""
         db, index, read_at = self._services.db, self._services.vectors, time.time()
         waiting = chunks.unindexed_vectors(db, embedder, job.subject_id)
         for (tenant_id, kind), group in groupby(waiting, key=lambda one: one[:2]):
-            for batch in _slices([row for _, _, row in group], SLICE):
+            for batch in slices([row for _, _, row in group], SLICE):
                 if index is not None:
                     self._go_on()
                     self._write_index(index, tenant_id, embedder, kind, batch)
@@ -317,8 +302,3 @@ def _complete(tx: Transaction, document_id: str, refused: Sequence[Chunk]) -> No
     first = refused[0].position + 1
     which = f"Passage {first} is" if len(refused) == 1 else f"{len(refused)} passages, the first of them passage {first}, are"
     documents.set_stage(tx, document_id, "searchable", cause=f"{which} found by words only: the embedding model gives no vector for the text.")
-
-
-def _slices(items: Sequence, size: int) -> Iterator[Sequence]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

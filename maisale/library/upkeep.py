@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from maisale.contracts import Database, KeptIndex
 from maisale.errors import IndexUnavailable, ModelFailed
-from maisale.store import chunks
+from maisale.store import chunks, facts
 
 log = logging.getLogger(__name__)
 
@@ -25,19 +25,38 @@ def keep(db: Database, index: KeptIndex, stopping: threading.Event, opened: Call
     while not stopping.is_set():
         try:
             began = time.monotonic()
+            _begin_anew(db, index)
             closed_properly = index.open()
             opened()
             brought = fill(db, index, thorough=not closed_properly, stopping=stopping)
             if not stopping.is_set():
                 index.ready()
                 log.info("the vector index is ready after %.1f s; %d vectors were brought", time.monotonic() - began, brought)
-            while not index.broken and not stopping.wait(LOOK_S):
+            while not index.broken and not stopping.wait(LOOK_S) and not _rebuild_asked(db):
                 pass
         except (IndexUnavailable, OSError) as problem:
             log.warning("the vector index cannot be used: %s", problem)
             stopping.wait(LOOK_S)
         if not stopping.is_set():
             index.close()
+
+
+def ask_for_rebuild(db: Database) -> None:
+    """The worker that has the index, now or later, empties it and fills it from SQL."""
+    db.write(lambda tx: facts.set_fact(tx, facts.REBUILD, str(time.time())))
+
+
+def _rebuild_asked(db: Database) -> bool:
+    return facts.get_fact(db, facts.REBUILD) not in (None, facts.get_fact(db, facts.REBUILT))
+
+
+def _begin_anew(db: Database, index: KeptIndex) -> None:
+    """Empties the closed index when somebody asked for that."""
+    if _rebuild_asked(db):
+        wish = facts.get_fact(db, facts.REBUILD)
+        index.empty()
+        db.write(lambda tx: (chunks.mark_unindexed(tx), facts.set_fact(tx, facts.REBUILT, wish)))
+        log.warning("the vector index is built anew, as was asked")
 
 
 def fill(db: Database, index: KeptIndex, thorough: bool, stopping: threading.Event) -> int:

@@ -144,6 +144,10 @@ V1: tuple[Call, ...] = (
     Call("GET", "/v1/search", "read", 200, {"params": {"q": "{topics}", "limit": "50"}}, shows={"owner": "document shared", "colleague": "shared"}),
     Call("GET", "/v1/search", "read", 404, {"params": {"q": "{topics}", "conversation_id": "{conversation_id}"}}, shows="file"),
     Call("GET", "/v1/search", "read", 404, {"params": {"q": "{topics}", "collection": "{collection}"}}, shows="document"),
+    # what was given up: a tenant's admin sees the own tenant's
+    Call("GET", "/v1/jobs", ADMIN),
+    Call("POST", "/v1/jobs/{job_id}/retry", ADMIN, 404, values={"job_id": "document_id"}),
+    Call("POST", "/v1/jobs/{job_id}/skip", ADMIN, 404, values={"job_id": "document_id"}),
     # keys
     Call("GET", "/v1/me", ANYONE, shows="person"),
     Call("GET", "/v1/keys", ANYONE, shows="key"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from maisale.contracts import Database, Transaction
 from maisale.records import Chunk, Scope, SearchFilter, VectorRow
+from maisale.text import indexed_text
 
 _CHUNK = "key, tenant_id, collection_id, title, text, position, tokens, dated_at, document_id, message_id, conversation_id, heading, place"
 _OF_SUBJECT = "key >= :first AND key < :behind"  # a range, which the primary key serves; LIKE would scan
@@ -36,10 +38,23 @@ def chunks_of(source: Database | Transaction, subject_id: str) -> list[Chunk]:
     return [Chunk(**row) for row in source.rows(sql, id=subject_id)]
 
 
-def insert_chunks(tx: Transaction, owner_id: str, made: Sequence[Chunk]) -> None:
+def page(db: Database, tenant_id: str, kind: str, after: str, limit: int) -> list[Chunk]:
+    """Chunks of a tenant and kind in the order of their keys, from behind `after`: what a rebuild reads."""
+    null = "IS NULL" if kind == "documents" else "IS NOT NULL"
+    sql = f"SELECT {_CHUNK} FROM chunks WHERE tenant_id = :tenant AND message_id {null} AND key > :after ORDER BY key LIMIT :limit"
+    return [Chunk(**row) for row in db.rows(sql, tenant=tenant_id, after=after, limit=limit)]
+
+
+def with_keys(source: Database | Transaction, keys: Sequence[str]) -> list[Chunk]:
+    """Those of `keys` that exist, whoever they belong to: for the indexes."""
+    return [Chunk(**row) for row in source.rows(f"SELECT {_CHUNK} FROM chunks WHERE key IN :keys", keys=list(keys))]
+
+
+def insert_chunks(tx: Transaction, owner_id: str, made: Sequence[Chunk], table: str = "chunks") -> None:
+    """table: incoming_chunks for those that nobody is to see yet."""
     for chunk in made:
         tx.insert(
-            "chunks",
+            table,
             owner_id=owner_id,
             key=chunk.key,
             tenant_id=chunk.tenant_id,
@@ -55,6 +70,16 @@ def insert_chunks(tx: Transaction, owner_id: str, made: Sequence[Chunk]) -> None
             tokens=chunk.tokens,
             dated_at=chunk.dated_at,
         )
+
+
+def show_incoming(tx: Transaction, document_id: str) -> None:
+    """The passages that came in for this document are its passages from now on; the old ones must be gone."""
+    tx.execute(f"INSERT INTO chunks (owner_id, {_CHUNK}) SELECT owner_id, {_CHUNK} FROM incoming_chunks WHERE document_id = :id", id=document_id)
+    forget_incoming(tx, document_id)
+
+
+def forget_incoming(tx: Transaction, document_id: str) -> None:
+    tx.execute("DELETE FROM incoming_chunks WHERE document_id = :id", id=document_id)
 
 
 def delete_chunks(tx: Transaction, keys: Sequence[str]) -> None:
@@ -74,10 +99,12 @@ def save_vectors(tx: Transaction, embedder: str, made: Sequence[tuple[Chunk, np.
     """vector: float32, shape (dimensions,), unit length. A chunk that was deleted meanwhile is passed over."""
     for chunk, vector in made:
         tx.execute(
-            """INSERT INTO vectors (key, embedder, tenant_id, kind, collection_id, document_id, vector, changed_at)
-               SELECT key, :embedder, tenant_id, :kind, collection_id, coalesce(document_id, ''), :vector, :now
+            """INSERT INTO vectors (key, embedder, tenant_id, kind, collection_id, document_id, vector, digest, changed_at)
+               SELECT key, :embedder, tenant_id, :kind, collection_id, coalesce(document_id, ''), :vector, :digest, :now
                FROM chunks WHERE key = :key AND text = :text
-               ON CONFLICT (embedder, key) DO UPDATE SET vector = excluded.vector, indexed = 0, changed_at = excluded.changed_at""",
+               ON CONFLICT (embedder, key) DO UPDATE
+               SET vector = excluded.vector, digest = excluded.digest, indexed = 0, changed_at = excluded.changed_at""",
+            digest=digest_of(chunk),
             now=time.time(),
             key=chunk.key,
             text=chunk.text,
@@ -85,6 +112,18 @@ def save_vectors(tx: Transaction, embedder: str, made: Sequence[tuple[Chunk, np.
             kind=kind_of(chunk),
             vector=np.ascontiguousarray(vector, dtype=np.float32).tobytes(),
         )
+
+
+def known_vectors(db: Database, embedder: str, tenant_id: str, digests: Sequence[str]) -> dict[str, np.ndarray]:
+    """digest -> vector, of the texts that this embedder has embedded for the tenant already."""
+    sql = "SELECT digest, vector FROM vectors WHERE embedder = :embedder AND tenant_id = :tenant AND digest IN :digests AND digest <> ''"
+    rows = db.rows(sql, embedder=embedder, tenant=tenant_id, digests=list(digests))
+    return {row["digest"]: np.frombuffer(row["vector"], np.float32) for row in rows}
+
+
+def digest_of(chunk: Chunk) -> str:
+    """Of the text that is embedded for a chunk."""
+    return hashlib.sha256(indexed_text(chunk.title, chunk.heading, chunk.text).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def unindexed_vectors(db: Database, embedder: str, subject_id: str) -> list[tuple[str, str, VectorRow]]:
@@ -102,6 +141,11 @@ def mark_indexed(tx: Transaction, embedder: str, keys: Sequence[str], read_at: f
     """read_at: when the vectors were read; one that was made anew since then is not in the index yet."""
     sql = "UPDATE vectors SET indexed = 1 WHERE embedder = :embedder AND key IN :keys AND changed_at <= :read_at"
     tx.execute(sql, embedder=embedder, keys=list(keys), read_at=read_at)
+
+
+def mark_unindexed(tx: Transaction) -> None:
+    """Of all vectors: the index is empty."""
+    tx.execute("UPDATE vectors SET indexed = 0 WHERE indexed = 1")
 
 
 def vectors_of(db: Database, embedder: str, keys: Sequence[str]) -> list[VectorRow]:

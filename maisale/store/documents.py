@@ -189,6 +189,14 @@ def document_row(source: Database | Transaction, document_id: str) -> dict[str, 
     return rows[0] if rows else None
 
 
+def is_shared(db: Database, row: dict[str, Any]) -> bool:
+    """Whether others than its owner may read a document. row: of document_row."""
+    if row["conversation_id"]:
+        return False
+    found = db.rows("SELECT visibility FROM collections WHERE id = :id", id=row["collection_id"])
+    return bool(found) and found[0]["visibility"] != "private"
+
+
 def documents_named(tx: Transaction, collection_id: str, source: str) -> list[dict[str, Any]]:
     """id, content_hash, stage and owner_id of the documents that came from `source`, the newest first."""
     sql = "SELECT id, content_hash, stage, owner_id FROM documents WHERE collection_id = :id AND source = :source ORDER BY received_at DESC"

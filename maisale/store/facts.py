@@ -7,11 +7,18 @@ import time
 from maisale.contracts import Database, Transaction
 
 EMBEDDER = "embedder"  # whose vectors are complete and searched
+PINNED = "embedder_pinned"  # somebody chose the embedder: no other takes over
+REBUILD = "rebuild_index"  # when somebody last asked for a new vector index
+REBUILT = "index_rebuilt"  # which of those wishes was fulfilled
 
 
 def get_fact(source: Database | Transaction, name: str) -> str | None:
     rows = source.rows("SELECT value FROM facts WHERE name = :name", name=name)
     return rows[0]["value"] if rows else None
+
+
+def forget_fact(tx: Transaction, name: str) -> None:
+    tx.execute("DELETE FROM facts WHERE name = :name", name=name)
 
 
 def set_fact(tx: Transaction, name: str, value: str) -> None:

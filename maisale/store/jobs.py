@@ -82,6 +82,18 @@ def claim(db: Database, job_id: str, lanes: Sequence[str] = LANES, lease_s: floa
     return _job(rows[0]) if rows else None
 
 
+def claim_alike(db: Database, job: Job, limit: int, lease_s: float = LEASE_S) -> list[Job]:
+    """Others of the same kind and lane that have never been tried, as `claim` gives them: what can be done together."""
+    now = time.time()
+    fresh = """kind = :kind AND lane = :lane AND payload = '' AND state = 'pending' AND attempts = 0 AND crashes = 0 AND next_at <= :now"""
+    values = {"kind": job.kind, "lane": job.lane, "now": now}
+    if not db.rows(f"SELECT 1 FROM jobs WHERE {fresh} LIMIT 1", **values):
+        return []
+    sql = f"""UPDATE jobs SET attempts = 1, state = 'running', lease_until = :lease
+              WHERE id IN (SELECT id FROM jobs WHERE {fresh} ORDER BY next_at LIMIT :limit) RETURNING {_JOB}"""
+    return [_job(row) for row in db.write(lambda tx: tx.rows(sql, lease=now + lease_s, limit=limit, **values), bulk=job.lane == "bulk")]
+
+
 def renew(tx: Transaction, job: Job, lease_s: float = LEASE_S) -> None:
     """Between the steps of long work: it is still alive."""
     tx.execute("UPDATE jobs SET lease_until = :lease WHERE id = :id AND state = 'running'", lease=time.time() + lease_s, id=job.id)
@@ -167,9 +179,10 @@ def bury(tx: Transaction) -> list[Job]:
     return [_job(row) for row in rows]
 
 
-def dead(db: Database, limit: int = 100) -> list[Job]:
-    """The dead letters, the latest first; each names its cause."""
-    return [_job(row) for row in db.rows(f"SELECT {_JOB} FROM jobs WHERE state = 'dead' ORDER BY ended_at DESC LIMIT :limit", limit=limit)]
+def dead(db: Database, tenant_id: str | None = None, limit: int = 1000) -> list[Job]:
+    """The dead letters, of one tenant or of all, the latest first; each names its cause."""
+    sql = f"SELECT {_JOB} FROM jobs WHERE state = 'dead' AND coalesce(:tenant, tenant_id) = tenant_id ORDER BY ended_at DESC LIMIT :limit"
+    return [_job(row) for row in db.rows(sql, tenant=tenant_id, limit=limit)]
 
 
 def revive(tx: Transaction, job_id: str) -> bool:
@@ -177,6 +190,16 @@ def revive(tx: Transaction, job_id: str) -> bool:
     sql = """UPDATE jobs SET state = 'pending', attempts = 0, crashes = 0, cause = '', next_at = :now, ended_at = NULL
              WHERE id = :id AND state = 'dead'"""
     return bool(tx.execute(sql, now=time.time(), id=job_id))
+
+
+def skip(tx: Transaction, job_id: str) -> bool:
+    """A dead letter is left as it is and listed no more. Returns whether there was one."""
+    return bool(tx.execute("UPDATE jobs SET state = 'skipped' WHERE id = :id AND state = 'dead'", id=job_id))
+
+
+def get(source: Database | Transaction, job_id: str) -> Job | None:
+    rows = source.rows(f"SELECT {_JOB} FROM jobs WHERE id = :id", id=job_id)
+    return _job(rows[0]) if rows else None
 
 
 def open_with(db: Database, payload: Any) -> int:

@@ -100,4 +100,18 @@ MIGRATIONS: list[tuple[str, list[str]]] = [
             "CREATE INDEX documents_owner ON documents(owner_id)",
         ],
     ),
+    (
+        "005_replaced_in_one_step",
+        [
+            # The passages of a long document's new version until all are there: its readers see the old version or the new one.
+            """CREATE TABLE incoming_chunks (
+                key TEXT PRIMARY KEY, tenant_id TEXT NOT NULL, owner_id TEXT NOT NULL, collection_id TEXT NOT NULL,
+                document_id TEXT, message_id TEXT, conversation_id TEXT, position INTEGER NOT NULL, title TEXT NOT NULL, heading TEXT NOT NULL,
+                place TEXT NOT NULL, text TEXT NOT NULL, tokens INTEGER NOT NULL, dated_at DOUBLE PRECISION NOT NULL)""",
+            "CREATE INDEX incoming_chunks_document ON incoming_chunks(document_id)",
+            # Of the text that a vector was made from: the same text in a tenant is embedded once.
+            "ALTER TABLE vectors ADD COLUMN digest TEXT NOT NULL DEFAULT ''",
+            "CREATE INDEX vectors_digest ON vectors(embedder, tenant_id, digest) WHERE digest <> ''",
+        ],
+    ),
 ]

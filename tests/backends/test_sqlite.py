@@ -102,3 +102,31 @@ def test_closing_ends_after_the_waiting_writes(tmp_path, bulk):
     writes = [opened._enqueue(add(f"n{i}"), bulk) for i in range(300)]
     opened.close()
     assert all(write.exception(timeout=1) is None for write in writes)
+
+
+def test_data_of_an_older_version_is_copied_before_it_is_changed(tmp_path):
+    path = tmp_path / "sqlite.db"
+    old = SQLiteDatabase(path, MIGRATIONS[:1])
+    old.write(add("kept"))
+    old.close()
+    SQLiteDatabase(path, MIGRATIONS[:2]).close()
+    SQLiteDatabase(path, MIGRATIONS).close()
+    (copy,) = tmp_path.glob("sqlite.db.before-*")
+    assert copy.name == f"sqlite.db.before-{MIGRATIONS[2][0]}"
+    assert sqlite3.connect(copy).execute("SELECT name FROM facts").fetchall() == [("kept",)]
+
+
+def test_a_new_folder_and_a_current_one_are_not_copied(tmp_path):
+    for _ in range(2):
+        SQLiteDatabase(tmp_path / "sqlite.db", MIGRATIONS).close()
+    assert list(tmp_path.glob("*.before-*")) == []
+
+
+def test_a_migration_that_fails_leaves_the_data_as_it_was(tmp_path):
+    path = tmp_path / "sqlite.db"
+    SQLiteDatabase(path, MIGRATIONS).close()
+    with pytest.raises(Misconfigured):
+        SQLiteDatabase(path, [*MIGRATIONS, ("999_broken", ["CREATE TABLE half (id TEXT)", "CREATE NONSENSE"])])
+    again = SQLiteDatabase(path, MIGRATIONS)
+    assert not again.rows("SELECT name FROM sqlite_master WHERE name = 'half'")
+    again.close()

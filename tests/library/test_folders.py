@@ -145,3 +145,13 @@ def test_an_emptied_knowledge_folder_empties_its_collection(services, admin):
     (knowledge / "returns.md").unlink()
     index_knowledge(services)
     assert sources(services, admin) == []
+
+
+def test_a_watched_folder_that_is_suddenly_empty_empties_nothing(services, admin):
+    knowledge = services.settings.knowledge_dir
+    knowledge.mkdir()
+    (knowledge / "returns.md").write_text("Refunds take five days.")
+    index_knowledge(services)
+    (knowledge / "returns.md").unlink()
+    index_knowledge(services, again=True)
+    assert sources(services, admin) == ["knowledge/returns.md"]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from maisale.backends.chroma import ChromaIndex
-from maisale.errors import ModelFailed, ModelUnavailable
-from maisale.library import upkeep
+from maisale.errors import BadInput, ModelFailed, ModelUnavailable
+from maisale.library import embedders, upkeep
 from maisale.library.embedders import Embedders
 from maisale.library.indexing import Indexing
 from maisale.records import ModelStatus, Scope, SearchFilter
@@ -285,3 +285,78 @@ def test_a_worker_that_is_ending_hands_its_job_on(worker):
     job = jobs.claim(worker.db, jobs.due(worker.db, 1)[0])
     Indexing(worker.services, worker.embedders, ending).do(job)
     assert worker.work() == ["embed_document"] and worker.document().stage == "complete"
+
+
+def test_the_embedder_before_can_be_searched_again_and_stays(worker):
+    worker.services.models = Ollama()
+    worker.db.write(lambda tx: facts.set_fact(tx, facts.EMBEDDER, "hash-1024"))
+    worker.receive()
+    worker.work()
+    worker.embedders.tend()
+    worker.work()
+    worker.embedders.tend()
+    assert [(one.name, one.searched) for one in embedders.made(worker.services)] == [("bge-m3", True), ("hash-1024", False)]
+    embedders.use(worker.services, "hash-1024")
+    worker.embedders.tend()
+    assert worker.embedders.active() == "hash-1024"
+    embedders.choose_by_itself(worker.services)
+    worker.embedders.tend()
+    assert worker.embedders.active() == "bge-m3"
+
+
+def test_an_embedder_whose_vectors_are_not_complete_is_not_searched(worker):
+    worker.receive()
+    worker.work()
+    with pytest.raises(BadInput, match="no vectors of 'bge-m3'"):
+        embedders.use(worker.services, "bge-m3")
+    worker.db.write(lambda tx: tx.execute("DELETE FROM vectors WHERE key = 'doc#chunk_1'"))
+    with pytest.raises(BadInput, match="1 of 2 passages"):
+        embedders.use(worker.services, "hash-1024")
+
+
+def say(worker, *texts):
+    """Messages of one conversation, each with its job; their ids."""
+
+    def work(tx):
+        made, conversation = [], None
+        for text in texts:
+            ack, _ = conversations.accept_question(tx, LINH, conversation, text, "title", {})
+            conversation = ack.conversation_id
+            made.append(ack.message_id)
+        return made
+
+    return worker.db.write(work)
+
+
+def claimed(worker):
+    first = jobs.claim(worker.db, jobs.due(worker.db, 1)[0])
+    return [first, *jobs.claim_alike(worker.db, first, 31)]
+
+
+def test_messages_that_wait_are_embedded_together(worker, index):
+    worker.services.vectors = index
+    ids = say(worker, "The filter lasts six months.", "It costs forty euros.", "Returns take thirty days.")
+    taken = claimed(worker)
+    assert {job.subject_id for job in taken} == set(ids)
+    worker.indexing.do_together(taken)
+    assert worker.keys("vectors") == sorted(f"{one}#chunk_0" for one in ids)
+    assert index.keys(LINH.tenant_id, "hash-1024", "messages") == {f"{one}#chunk_0" for one in ids}
+    assert jobs.counts(worker.db) == {"pending": 0, "running": 0, "done": 3, "dead": 0}
+
+
+def test_one_that_no_embedder_takes_leaves_the_others_theirs(worker):
+    worker.services.models = Ollama()
+    worker.db.write(lambda tx: facts.set_fact(tx, facts.EMBEDDER, "bge-m3"))
+    good, bad, fine = say(worker, "The filter lasts six months.", "This is poison.", "It costs forty euros.")
+    worker.indexing.do_together(claimed(worker))
+    assert worker.keys("vectors") == sorted(f"{one}#chunk_0" for one in (good, fine))
+    assert jobs.counts(worker.db)["done"] == 3
+
+
+def test_while_the_model_is_away_they_all_wait(worker):
+    worker.services.models = Ollama()
+    worker.services.models.away = True
+    worker.db.write(lambda tx: facts.set_fact(tx, facts.EMBEDDER, "bge-m3"))
+    say(worker, "The filter lasts six months.", "It costs forty euros.")
+    worker.indexing.do_together(claimed(worker))
+    assert worker.db.rows("SELECT state, attempts FROM jobs") == [{"state": "pending", "attempts": 0}] * 2

@@ -19,7 +19,7 @@ from maisale.access import wire
 from maisale.access.bodies import Bounded
 from maisale.access.gate import in_json, route_path
 from maisale.api.listing import Everything
-from maisale.api.v1 import conversations, documents, keys, people, replies, server
+from maisale.api.v1 import conversations, documents, jobs, keys, people, replies, server
 from maisale.api.v1.shapes import Refusal
 from maisale.chat.replies import Replies
 from maisale.errors import BadInput, MaiSaleError, NotFound
@@ -48,7 +48,7 @@ def build(running: Callable[[], Replies], everything: Callable[[], Everything]) 
     v1.add_exception_handler(MaiSaleError, _refused)
     v1.add_exception_handler(RequestValidationError, _not_understood)
     v1.add_exception_handler(HTTPException, _no_route)
-    for module in (conversations, replies, documents, keys, people):
+    for module in (conversations, replies, documents, keys, people, jobs):
         v1.include_router(module.router(running))
     v1.include_router(server.router(everything))
     v1.add_api_route("/docs", _docs, include_in_schema=False)

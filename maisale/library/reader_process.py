@@ -1,0 +1,133 @@
+"""Files of other programs read in a process of their own: one that hangs, or wants all the memory, costs that process and nobody else.
+
+Text is read in the worker itself, whose readers for it take time in proportion to the file. The process reads one file after the other; after a
+failure, and after FILES, another takes its place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import subprocess
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import maisale
+from maisale.errors import Unreadable
+from maisale.library.chunking import Part
+from maisale.library.reading import check_kind, read
+
+READ_S = 120.0  # for one file; a PDF of 1,000 pages takes about 10
+MEMORY_MB = 2048  # of addresses; a process that has read a PDF has about 500
+FILES = 200  # read by one process
+ANSWER_MB = 200  # of text out of one file
+PLAIN = (".md", ".markdown", ".txt", ".text", ".rst", ".log", ".csv", ".tsv", ".json", ".jsonl", ".ndjson")
+
+
+class Reader:
+    """`read` for many threads; each file in a process when its kind asks for that."""
+
+    def __init__(self, read_s: float = READ_S, memory_mb: int = MEMORY_MB):
+        self._read_s, self._memory_mb = read_s, memory_mb
+        self._idle: deque[_Process] = deque()
+
+    def read(self, path: Path, name: str) -> list[Part]:
+        """As reading.read. Raises Unreadable also for a file that takes too long or too much memory."""
+        check_kind(name)
+        if Path(name).suffix.lower() in PLAIN:
+            return read(path, name)
+        process = self._take()
+        try:
+            answer = process.ask({"path": str(path.absolute()), "name": name}, self._read_s)
+        except TimeoutError as problem:
+            process.end()
+            raise Unreadable(f"{name} could not be read within {self._read_s:.0f} s. Split it, or save it in a simpler form, and add it again.") from problem
+        except (EOFError, OSError, ValueError) as problem:
+            process.end()
+            raise Unreadable(f"{name} needs more memory than it may, or broke its reader. Split it, or save it in another form.") from problem
+        if process.files < FILES:
+            self._idle.append(process)
+        else:
+            process.end()
+        if "refused" in answer:
+            raise Unreadable(answer["refused"])
+        return [Part(**part) for part in answer["parts"]]
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().end()
+
+    def _take(self) -> _Process:
+        while self._idle:
+            process = self._idle.pop()
+            if process.alive:
+                return process
+            process.end()
+        return _Process(self._memory_mb)
+
+
+class _Process:
+    def __init__(self, memory_mb: int):
+        package = Path(maisale.__file__).resolve().parent.parent  # -m looks there first
+        command = [sys.executable, "-m", "maisale.library.reader_process", str(memory_mb)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=package, bufsize=0)
+        self.files = 0
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ask(self, asked: dict[str, str], wait_s: float) -> dict[str, Any]:
+        """Raises TimeoutError, or EOFError when the process ended."""
+        self.files += 1
+        ends = time.monotonic() + wait_s
+        self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+        length = int.from_bytes(self._receive(8, ends), "big")
+        if length > ANSWER_MB << 20:
+            raise ValueError("the answer is too long")
+        return json.loads(self._receive(length, ends))
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            pipe.close()
+
+    def _receive(self, length: int, ends: float) -> bytes:
+        parts, missing = [], length
+        while missing:
+            if not select.select([self._process.stdout], [], [], max(0.0, ends - time.monotonic()))[0]:
+                raise TimeoutError
+            part = self._process.stdout.read(min(missing, 1 << 20))
+            if not part:
+                raise EOFError
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)
+
+
+def _serve(memory_mb: int) -> None:
+    """Reads what is asked for on standard input until its end, which comes with the worker's."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # a reader that prints must not be taken for an answer
+    resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20,) * 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for line in sys.stdin.buffer:
+        asked = json.loads(line)
+        try:
+            parts = read(Path(asked["path"]), asked["name"])
+            answer = json.dumps({"parts": [{"text": part.text, "place": part.place} for part in parts]})
+        except Unreadable as problem:
+            answer = json.dumps({"refused": str(problem)})
+        data = answer.encode()
+        answers.write(len(data).to_bytes(8, "big") + data)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))

@@ -1,0 +1,48 @@
+"""Backups that are made by themselves: when one is due, and which old ones go. The worker looks every few seconds."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from maisale.config import Settings
+from maisale.contracts import Database
+from maisale.errors import MaiSaleError
+from maisale.ops.backup import back_up
+
+log = logging.getLogger(__name__)
+
+_NAME = "maisale-%Y%m%d-%H%M%S.tar"
+_PATTERN = "maisale-*-*.tar"
+AFTER_FAILURE_S = 900.0  # until the next try
+_failed_at = float("-inf")
+
+
+def due(settings: Settings) -> bool:
+    """Whether the latest backup is older than it may be."""
+    if not settings.backup_dir or time.monotonic() - _failed_at < AFTER_FAILURE_S:
+        return False
+    made = kept(settings)
+    return not made or time.time() - made[0].stat().st_mtime >= settings.backup_hours * 3600
+
+
+def run(db: Database, settings: Settings) -> None:
+    """Makes a backup and removes those beyond the number to keep. A failure is logged, and tried again later."""
+    global _failed_at
+    target = Path(settings.backup_dir) / time.strftime(_NAME)
+    try:
+        back_up(db, settings, target)
+    except MaiSaleError as problem:
+        _failed_at = time.monotonic()
+        log.error("the backup failed: %s", problem)
+        return
+    for old in kept(settings)[settings.backup_keep :]:
+        old.unlink(missing_ok=True)
+    log.info("a backup was written to %s", target)
+
+
+def kept(settings: Settings) -> list[Path]:
+    """The backups that were made so, the latest first."""
+    folder = Path(settings.backup_dir) if settings.backup_dir else None
+    return sorted(folder.glob(_PATTERN), key=lambda path: path.name, reverse=True) if folder and folder.is_dir() else []

@@ -1,0 +1,51 @@
+"""The page that says how an instance is."""
+
+import pytest
+from desk import Desk
+
+from maisale.ops import doctor
+from maisale.services import open_services
+from maisale.store import jobs
+
+
+def said(services):
+    return {one.about: one for one in doctor.examine(services)}
+
+
+def test_a_resting_folder_has_nothing_wrong(services):
+    found = said(services)
+    assert not [one for one in found.values() if one.state == doctor.WRONG]
+    assert found["App"].words == "does not run" and "python app.py" in found["App"].todo
+
+
+def test_a_running_app_is_seen(services, settings):
+    app = open_services(settings, "app")
+    try:
+        assert said(services)["App"].state == doctor.OK
+        assert said(services)["Worker"].state == doctor.WRONG
+    finally:
+        app.close()
+
+
+def test_failed_documents_and_given_up_jobs_are_named_with_their_cause(services, tmp_path):
+    desk = Desk(services, tmp_path)
+    document = desk.add("torn.pdf", "%PDF-1.4 torn")
+    services.db.write(lambda tx: jobs.add(tx, "t", "embed_document", document))
+    services.db.write(lambda tx: tx.execute("UPDATE jobs SET state = 'dead', cause = 'bge-m3 refused it' WHERE state = 'pending'"))
+    found = said(services)
+    assert "torn.pdf is cut off" in found["Failed"].words
+    assert found["Given up"].state == doctor.WRONG and "bge-m3 refused it" in found["Given up"].words
+
+
+def test_without_a_model_server_it_says_what_to_start(services):
+    assert "ollama serve" in said(services)["Ollama"].todo
+
+
+ADDRESSES = [("0.0.0.0", "", doctor.LOOK), ("0.0.0.0", "https://chat.example", doctor.OK), ("127.0.0.1", "", doctor.OK)]
+
+
+@pytest.mark.parametrize(("host", "public", "state"), ADDRESSES)
+def test_an_open_address_without_encryption_is_to_be_looked_at(services, host, public, state):
+    object.__setattr__(services.settings, "host", host)
+    object.__setattr__(services.settings, "public_url", public)
+    assert said(services)["Address"].state == state
