@@ -9,7 +9,7 @@ from dataclasses import replace
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from maisale.chat.mentions import Mentions, read
-from maisale.errors import BadInput, NotFound
+from maisale.errors import BadInput
 from maisale.flow.graph import decide
 from maisale.flow.state import Decision
 from maisale.records import Citation, Message, Reply, Scope
@@ -65,7 +65,7 @@ def decide_answer(services: Services, scope: Scope, reply: Reply, use_model: boo
 
     Raises NotFound when the conversation or a chosen document went away meanwhile.
     """
-    before, question = _turns_before(services, scope, reply)
+    before, question = conversations.turns_before(services.db, scope, reply.question_id, RECENT_MESSAGES)
     choice = question.metadata
     only = only or choice.get("documents", ())
     where, searched = documents.searchable(services.db, scope, reply.conversation_id, names=choice.get("collections", ()), documents=only)
@@ -89,15 +89,6 @@ def decide_answer(services: Services, scope: Scope, reply: Reply, use_model: boo
 def words_of(message: Message) -> str:
     """What was said, without the names of the documents that a question was about."""
     return message.metadata.get("words") or message.text
-
-
-def _turns_before(services: Services, scope: Scope, reply: Reply) -> tuple[list[Message], Message]:
-    """The recent messages in front of the reply's question, and the question. Later questions that wait are not history."""
-    said = conversations.messages(services.db, scope, reply.conversation_id)
-    at = next((index for index, message in enumerate(said) if message.id == reply.question_id), None)
-    if at is None:
-        raise NotFound("The question of this answer is no longer among the conversation's last messages.")
-    return said[max(0, at - RECENT_MESSAGES) : at], said[at]
 
 
 def _spoken(message: Message) -> BaseMessage:

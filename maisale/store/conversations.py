@@ -77,6 +77,24 @@ def messages(db: Database, scope: Scope, conversation_id: str, limit: int = 1000
     return [_message(row, replies.get(row["id"])) for row in db.rows(sql, id=conversation_id, limit=limit)]
 
 
+def turns_before(db: Database, scope: Scope, question_id: str, limit: int) -> tuple[list[Message], Message]:
+    """The last `limit` messages in front of a question, oldest first, and the question. Their replies carry citations and no trace.
+
+    Raises NotFound.
+    """
+    columns = "id, conversation_id, sender, text, tokens_estimate, metadata, created_at, turn"
+    found = db.rows(f"SELECT {columns} FROM messages WHERE id = :id AND {_OWN}", id=question_id, **_who(scope))
+    if not found:
+        raise NotFound("The question of this answer was deleted.")
+    question = found[0]
+    sql = f"SELECT {columns} FROM messages WHERE conversation_id = :id AND turn < :turn ORDER BY turn DESC LIMIT :limit"
+    rows = db.rows(sql, id=question["conversation_id"], turn=question["turn"], limit=limit)[::-1]
+    without_trace = _REPLY.replace("r.trace", "'' AS trace")
+    sql = f"SELECT {without_trace} FROM replies AS r JOIN messages AS m ON m.id = r.id WHERE r.id IN :ids"
+    replies = {row["id"]: _reply(row) for row in db.rows(sql, ids=[row["id"] for row in rows])}
+    return [_message(row, replies.get(row["id"])) for row in rows], _message(question, None)
+
+
 def get_message(db: Database, scope: Scope, message_id: str) -> Message:
     sql = f"SELECT id, conversation_id, sender, text, tokens_estimate, metadata, created_at, turn FROM messages WHERE id = :id AND {_OWN}"
     rows = db.rows(sql, id=message_id, **_who(scope))

@@ -78,3 +78,13 @@ def test_unfinished_replies_are_found_with_their_owner(db):
     ack = ask(db)
     [(scope, reply)] = conversations.unfinished_replies(db)
     assert (scope, reply.id) == (LINH, ack.reply_id)
+
+
+def test_the_turns_before_a_question_are_few_and_lack_what_comes_later(db):
+    first, _ = db.write(lambda tx: conversations.accept_question(tx, LINH, None, "one", "t", {}))
+    asked = [first] + [db.write(lambda tx, n=n: conversations.accept_question(tx, LINH, first.conversation_id, f"q{n}", "t", {}))[0] for n in range(3)]
+    before, question = conversations.turns_before(db, LINH, asked[2].message_id, 3)
+    assert question.text == "q1"
+    assert [message.id for message in before] == [asked[0].reply_id, asked[1].message_id, asked[1].reply_id]
+    with pytest.raises(NotFound):
+        conversations.turns_before(db, MINH, asked[2].message_id, 3)
