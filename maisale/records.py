@@ -310,6 +310,14 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Writer:
+    """The model that is to write an answer."""
+
+    name: str
+    context_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelStatus:
     """What the model server offers now. Kept in memory: reading it never waits."""
 

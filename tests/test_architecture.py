@@ -12,6 +12,7 @@ FLOORS = [
     {"app"},
     {"maisale.life", "maisale.__main__"},
     {"maisale.cli"},
+    {"maisale.decider"},
     {"maisale.worker", "maisale.child"},
     {"maisale.ui"},
     {"maisale.api"},
@@ -101,4 +102,4 @@ def test_only_config_reads_the_environment():
     hiding = {"maisale.backends.ollama_wire", "maisale.access.gradio_patches"}
     readers = {place(name)[0] for name, path in ALL.items() if name not in hiding and "os.environ" in path.read_text("utf-8")}
     # The ways to start hand their environment to config.from_env.
-    assert readers <= {"app", "maisale.worker", "maisale.child", "maisale.cli", "maisale.__main__", "maisale.langchain"}
+    assert readers <= {"app", "maisale.worker", "maisale.decider", "maisale.child", "maisale.cli", "maisale.__main__", "maisale.langchain"}

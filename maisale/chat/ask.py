@@ -8,11 +8,12 @@ from dataclasses import replace
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from maisale.chat.citations import check
 from maisale.chat.mentions import Mentions, read
 from maisale.errors import BadInput
 from maisale.flow.graph import decide
 from maisale.flow.state import Decision
-from maisale.records import Citation, Message, Reply, Scope
+from maisale.records import Citation, Message, Reply, Scope, Writer
 from maisale.services import Services
 from maisale.store import conversations, documents
 
@@ -60,8 +61,10 @@ def mentioned(
     return read(question, documents.document_names(services.db, scope, conversation_id, names=collections, documents=only))
 
 
-def decide_answer(services: Services, scope: Scope, reply: Reply, use_model: bool = True, only: Sequence[str] = ()) -> Decision:
-    """What to answer to the question behind `reply`. Blocking: run it in a thread. only: from these documents instead of those it chose.
+def decide_answer(services: Services, scope: Scope, reply: Reply, writer: Writer | None = None, only: Sequence[str] = ()) -> Decision:
+    """What to answer to the question behind `reply`. Blocking: run it in a thread.
+
+    writer None: a quotation, with its sources checked. only: from these documents instead of those it chose.
 
     Raises NotFound when the conversation or a chosen document went away meanwhile.
     """
@@ -69,7 +72,6 @@ def decide_answer(services: Services, scope: Scope, reply: Reply, use_model: boo
     choice = question.metadata
     only = only or choice.get("documents", ())
     where, searched = documents.searchable(services.db, scope, reply.conversation_id, names=choice.get("collections", ()), documents=only)
-    model = services.chat_model() if use_model else None
     decision = decide(
         services,
         words_of(question),
@@ -78,12 +80,13 @@ def decide_answer(services: Services, scope: Scope, reply: Reply, use_model: boo
         reply.conversation_id,
         history=[_spoken(message) for message in before if message.text],
         earlier=_earlier_citations(before),
-        model_name=model.name if model else None,
-        context_tokens=model.context_tokens if model else services.settings.num_ctx,
+        model_name=writer.name if writer else None,
+        context_tokens=writer.context_tokens if writer else services.settings.num_ctx,
         searched=searched,
     )
     titles = tuple(documents.get_document(services.db, scope, document_id).title for document_id in only)
-    return replace(decision, trace=replace(decision.trace, only_in=titles))
+    citations = decision.citations if decision.prompt is not None else check(decision.text, decision.citations)
+    return replace(decision, citations=citations, trace=replace(decision.trace, only_in=titles))
 
 
 def words_of(message: Message) -> str:

@@ -2,19 +2,29 @@
 
 Retrieval is computing: beside the event loop in one process it takes turns with it, and two at once are no faster than one after the other.
 So answers are decided one at a time, and none is begun while a question is on its way to being stored: people are told that it was taken first.
+While many wait, another process decides, on a core of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Protocol
 
+from maisale.chat.ask import decide_answer
 from maisale.errors import Overloaded
+from maisale.flow.state import Decision
+from maisale.records import Reply, Scope, Writer
+from maisale.services import Services
 
+log = logging.getLogger(__name__)
+
+AHEAD = 2  # given to the other process at a time, so that it need not wait for the event loop between two
+MANY = 6  # waiting answers from which on another process is worth its memory
 ALWAYS_OPEN = 100  # replies, running and waiting, that are taken on however slow they are
 LONGEST_WAIT_S = 90.0  # that a question may have before it beyond that
 HELD_BACK_S = 0.5  # at most, by questions that are being accepted: they may come without a pause
@@ -22,11 +32,37 @@ USUAL_S = 0.05  # a quotation; a model takes longer, which soon tells
 WEIGHT = 0.05  # of the newest reply in the pace: about the last twenty count
 
 
+class Elsewhere(Protocol):
+    """Another process that decides as this one does."""
+
+    @property
+    def ready(self) -> bool: ...
+
+    def want(self) -> None:
+        """Starts it, in its own time; harmless when it was started."""
+
+    def decide(self, scope: Scope, reply: Reply, writer: Writer | None) -> Decision:
+        """As chat.ask.decide_answer, for several threads. Raises Gone when the process cannot do it."""
+
+    def rest(self) -> None:
+        """Nobody waits any more."""
+
+    def close(self) -> None: ...
+
+
+class Gone(Exception):
+    """The other process ended, or answers no more."""
+
+
 class Deciding:
     """The line of those whose answer is to be decided. Used inside the event loop."""
 
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decide")
+    def __init__(self, services: Services, elsewhere: Elsewhere | None = None):
+        self._services = services
+        self._elsewhere = elsewhere
+        self._waiting = 0
+        self._threads = ThreadPoolExecutor(AHEAD, thread_name_prefix="decide")
+        self._ahead = asyncio.Semaphore(AHEAD)
         self._turn = asyncio.Lock()
         self._accepting = 0
         self._nobody = asyncio.Event()
@@ -44,19 +80,37 @@ class Deciding:
             if not self._accepting:
                 self._nobody.set()
 
-    async def decide(self, begun: Callable[[], None], work: Callable[..., Any], *args: Any) -> Any:
-        """What `work` returns, done in a thread when its turn has come. begun: told then."""
-        async with self._turn:
-            if self._accepting:
-                with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._nobody.wait(), HELD_BACK_S)
-            begun()
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
+    async def decide(self, begun: Callable[[], None], scope: Scope, reply: Reply, writer: Writer | None) -> Decision:
+        """What to answer, decided when its turn has come. begun: told then."""
+        self._waiting += 1
+        try:
+            if self._elsewhere and self._waiting >= MANY:
+                self._elsewhere.want()
+            async with self._ahead if self._elsewhere and self._elsewhere.ready else self._turn:
+                if self._accepting:
+                    with suppress(asyncio.TimeoutError):
+                        await asyncio.wait_for(self._nobody.wait(), HELD_BACK_S)
+                begun()
+                return await asyncio.get_running_loop().run_in_executor(self._threads, self._decide, scope, reply, writer)
+        finally:
+            self._waiting -= 1
+            if self._elsewhere and not self._waiting:
+                self._elsewhere.rest()
+
+    def _decide(self, scope: Scope, reply: Reply, writer: Writer | None) -> Decision:
+        if self._elsewhere and self._elsewhere.ready:
+            try:
+                return self._elsewhere.decide(scope, reply, writer)
+            except Gone as problem:
+                log.warning("the other process decides no more (%s); this one does", problem)
+        return decide_answer(self._services, scope, reply, writer)
 
     async def close(self, wait_s: float) -> None:
         """What is being decided reads the database: closed under its hands, SQLite takes the whole process down."""
+        if self._elsewhere:
+            self._elsewhere.close()
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True), wait_s)
+            await asyncio.wait_for(asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True), wait_s)
 
 
 class Pace:

@@ -84,10 +84,10 @@ def _read_from(reply: Reply, document: Document) -> Explanation | None:
 
 def _ranked_today(services: Services, scope: Scope, reply: Reply, document: Document, verdict: str) -> Explanation:
     """Where the document stands now: among today's candidates, or behind all of them with the score of its best passage."""
-    now = decide_answer(services, scope, reply, use_model=False).trace
+    now = decide_answer(services, scope, reply).trace
     mine = _best_of(now.candidates, document)
     if mine is None:
-        alone = decide_answer(services, scope, reply, use_model=False, only=(document.id,)).trace
+        alone = decide_answer(services, scope, reply, only=(document.id,)).trace
         found = _best_of(alone.candidates, document)
         if found is None:
             return Explanation("not_found", document, True, None, len(now.candidates), None, _last_used(now.candidates))

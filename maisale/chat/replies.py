@@ -14,14 +14,14 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-from maisale.chat.ask import checked_question, decide_answer, mentioned, title_of
+from maisale.chat.ask import checked_question, mentioned, title_of
 from maisale.chat.citations import CitationFilter, check
-from maisale.chat.deciding import Deciding, Pace
+from maisale.chat.deciding import Deciding, Elsewhere, Pace
 from maisale.contracts import ChatModel
 from maisale.errors import MaiSaleError, ModelFailed, ModelUnavailable, StorageFailed
 from maisale.flow.state import Decision
 from maisale.library.documents import delete_conversation
-from maisale.records import Ack, Reply, Scope
+from maisale.records import Ack, Reply, Scope, Writer
 from maisale.services import Services
 from maisale.store import conversations
 
@@ -37,11 +37,11 @@ CLOSING_S = 5.0
 class Replies:
     """The replies that run in this process. Made and used inside the event loop."""
 
-    def __init__(self, services: Services, pace: Pace | None = None):
+    def __init__(self, services: Services, pace: Pace | None = None, elsewhere: Elsewhere | None = None):
         self.services = services
         self._open: dict[str, _Running] = {}
         self._turns: dict[str, asyncio.Lock] = {}
-        self._deciding = Deciding()
+        self._deciding = Deciding(services, elsewhere)
         self._pace = pace or Pace()
 
     async def ask(
@@ -157,11 +157,12 @@ class Replies:
 
     async def _answer(self, running: _Running) -> None:
         """Decides, then writes: the model's stream, a quotation, or that nothing was found."""
-        decision = await self._decide(running, use_model=True)
+        model = self.services.chat_model()
+        decision = await self._decide(running, Writer(model.name, model.context_tokens) if model else None)
         model = self.services.chat_model()
         if decision.prompt is None or model is None:
             if decision.prompt is not None:  # the model went away while the flow decided
-                decision = await self._decide(running, use_model=False)
+                decision = await self._decide(running)
             return self._quote(running, decision)
         running.show(step="reading", model=model.name, citations=decision.citations, trace=decision.trace)
         try:
@@ -171,18 +172,18 @@ class Replies:
                 raise
             running.written = {}
             log.warning("reply %s: %s; quoting instead", running.reply.id, problem)
-            quoted = await self._decide(running, use_model=False)
+            quoted = await self._decide(running)
             noted = replace(quoted.trace, notes=(*quoted.trace.notes, str(problem)))
             self._quote(running, replace(quoted, trace=noted))
 
-    async def _decide(self, running: _Running, use_model: bool) -> Decision:
+    async def _decide(self, running: _Running, writer: Writer | None = None) -> Decision:
         stored: list[asyncio.Task] = []
 
         def begin() -> None:
             running.show(state="running", step="searching")
             stored.append(asyncio.create_task(self._store(running.scope, running.reply)))  # beside the deciding, which need not wait for it
 
-        decision = await self._deciding.decide(begin, _checked_decision, self.services, running.scope, running.reply, use_model)
+        decision = await self._deciding.decide(begin, running.scope, running.reply, writer)
         await stored[0]
         return decision
 
@@ -236,12 +237,6 @@ class Replies:
         job_id = await self.services.db.awrite(lambda tx: conversations.save_reply(tx, scope, reply))
         if job_id:
             self.services.wake(job_id)
-
-
-def _checked_decision(services: Services, scope: Scope, reply: Reply, use_model: bool) -> Decision:
-    """What to answer; a quotation with its sources checked."""
-    decision = decide_answer(services, scope, reply, use_model)
-    return decision if decision.prompt is not None else replace(decision, citations=check(decision.text, decision.citations))
 
 
 def _cuts(model: ChatModel) -> list[str]:

@@ -42,7 +42,7 @@ def replay(services: Services, tenant_id: str, judged: Feedback) -> Replayed:
         for document_id in {one.document_id for one in passages if one.document_id}:
             documents.get_document(services.db, scope, document_id)
         reply = conversations.get_reply(services.db, scope, judged.reply_id)
-        now = ranking(decide_answer(services, scope, reply, use_model=False))
+        now = ranking(decide_answer(services, scope, reply))
     except NotFound:
         return Replayed(*told, "gone")
     places = {key: place for place, key in enumerate(now, start=1)}

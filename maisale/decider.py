@@ -1,0 +1,175 @@
+"""Another process that decides answers while many wait: a core of its own beside the event loop's. Started when it is needed, ended after a rest.
+
+It opens what a command opens, reads, and hands the decision back; streams, stores and acknowledges nothing. Whatever happens to it, the app
+decides by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import select
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+from maisale.chat.ask import decide_answer
+from maisale.chat.deciding import Gone
+from maisale.child import environment
+from maisale.config import Settings, from_env
+from maisale.errors import MaiSaleError
+from maisale.flow.state import Decision
+from maisale.records import Reply, Scope, Writer
+from maisale.services import open_services
+
+log = logging.getLogger(__name__)
+
+START_S = 60.0
+ANSWER_S = 30.0
+REST_S = 120.0  # after the last decision; then its memory is given back
+AGAIN_S = 30.0  # after a failure, until the next try
+MODEL_LOOK_S = 4.0  # for its first look at the model server: before it nothing is known of an embedding model
+NICE = 5  # behind the event loop, in front of the worker
+
+
+class DeciderProcess:
+    """chat.deciding.Elsewhere. The process answers in the order of asking, and each thread reads its own answer."""
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+        self._process: subprocess.Popen | None = None
+        self._lock = threading.Lock()
+        self._asking = threading.Lock()
+        self._turn = threading.Condition()
+        self._asked = self._answered = 0
+        self._timer: threading.Timer | None = None
+        self._failed_at = float("-inf")
+        self._closed = False
+        self.ready = False
+
+    def want(self) -> None:
+        with self._lock:
+            self._wake()
+            if self._process or self._closed or time.monotonic() - self._failed_at < AGAIN_S:
+                return
+            command = [sys.executable, "-m", "maisale.decider"]
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(self._settings), bufsize=0)
+            threading.Thread(target=self._await_ready, args=(self._process,), name="decider-start", daemon=True).start()
+
+    def decide(self, scope: Scope, reply: Reply, writer: Writer | None) -> Decision:
+        process = self._process
+        try:
+            with self._asking:
+                _write(process.stdin, (scope, reply, writer))
+                place, self._asked = self._asked, self._asked + 1
+            kind, answer = self._answer(process, place)
+        except (OSError, EOFError, TimeoutError, AttributeError, pickle.PickleError) as problem:
+            self._fail()
+            raise Gone(type(problem).__name__) from problem
+        if kind == "refused":
+            raise answer
+        return answer
+
+    def _answer(self, process: subprocess.Popen, place: int) -> tuple[str, Any]:
+        with self._turn:
+            if not self._turn.wait_for(lambda: self._answered >= place or self._process is not process, ANSWER_S) or self._process is not process:
+                raise EOFError
+            answer = _read(process.stdout, ANSWER_S)
+            self._answered += 1
+            self._turn.notify_all()
+            return answer
+
+    def rest(self) -> None:
+        with self._lock:
+            self._wake()
+            if self._process:
+                self._timer = threading.Timer(REST_S, self._end)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def close(self) -> None:
+        self._closed = True
+        self._wake()
+        self._end()
+
+    def _await_ready(self, process: subprocess.Popen) -> None:
+        try:
+            _read(process.stdout, START_S)
+            self.ready = self._process is process
+        except (OSError, EOFError, TimeoutError, pickle.PickleError) as problem:
+            log.warning("the process that would decide beside the app did not start: %s", type(problem).__name__)
+            self._fail()
+
+    def _wake(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _fail(self) -> None:
+        self._failed_at = time.monotonic()
+        self._end()
+
+    def _end(self) -> None:
+        self.ready = False
+        process, self._process = self._process, None
+        self._asked = self._answered = 0
+        if process:
+            process.kill()  # it writes nothing
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with suppress(OSError):
+                    pipe.close()
+
+
+def _write(pipe: Any, what: object) -> None:
+    data = pickle.dumps(what, protocol=pickle.HIGHEST_PROTOCOL)
+    view = memoryview(len(data).to_bytes(8, "big") + data)
+    while view:
+        view = view[pipe.write(view) :]
+
+
+def _read(pipe: Any, wait_s: float) -> Any:
+    """Raises TimeoutError, or EOFError when the other side ended. What is unpickled comes from our own process only."""
+    ends = time.monotonic() + wait_s
+    return pickle.loads(_receive(pipe, int.from_bytes(_receive(pipe, 8, ends), "big"), ends))
+
+
+def _receive(pipe: Any, length: int, ends: float) -> bytes:
+    parts, missing = [], length
+    while missing:
+        if not select.select([pipe], [], [], min(3600.0, max(0.0, ends - time.monotonic())))[0]:
+            raise TimeoutError
+        part = pipe.read(min(missing, 1 << 20))
+        if not part:
+            raise EOFError
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
+
+
+def _serve() -> None:
+    """Decides what is asked for on standard input until its end, which comes with the app's."""
+    questions, answers = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # whatever prints must not be taken for an answer
+    os.nice(NICE)
+    services = open_services(from_env(os.environ), "cli")
+    ends = time.monotonic() + MODEL_LOOK_S
+    while not services.models.status.checked_at and time.monotonic() < ends:
+        time.sleep(0.02)
+    _write(answers, "ready")
+    with suppress(EOFError):
+        while True:
+            scope, reply, writer = _read(questions, float("inf"))
+            try:
+                answer = ("decided", decide_answer(services, scope, reply, writer))
+            except MaiSaleError as problem:
+                answer = ("refused", problem)
+            _write(answers, answer)
+
+
+if __name__ == "__main__":
+    _serve()
