@@ -1,4 +1,4 @@
-"""How often one person may start work, and how slowly wrong keys are answered. Counted in this process.
+"""How often one person may start work, and how slowly wrong keys are answered. Counted in this process, by the package limits.
 
 What this protects: one person's program cannot take the machine from the others, and guessing a key is slow. What it does not: somebody
 with many addresses guesses in parallel, which 256 random bits stand, and a short X_API_KEY_ADMIN does not.
@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter
 
+from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
 
 from maisale.errors import TooOften
 
@@ -19,44 +21,52 @@ WIDER = 20  # times as often for what only reads: a page looks at many things at
 FREE_TRIES = 3  # wrong keys in a minute that are answered at once: people mistype
 TRIES_S = 60
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.25, 5.0
+FORGET_S = 10.0  # between two sweeps of what has expired
 HELD = 50  # wrong answers that wait at a time for one address, and for one key id
 
 
 class Limits:
     """per_second: of work, for each person."""
 
-    def __init__(self, per_second: int):
-        self._work = _Windows(per_second)
-        self._reading = _Windows(per_second * WIDER)
+    def __init__(self, per_second: int, forget_s: float = FORGET_S):
+        self._windows = MovingWindowRateLimiter(_Memory(forget_s))
+        self._work = RateLimitItemPerSecond(per_second)
+        self._reading = RateLimitItemPerSecond(per_second * WIDER)
 
     def start_work(self, user_id: str) -> None:
         """Counts one question, search, upload, creation, deletion or call about keys. Raises TooOften."""
-        self._work.count(user_id)
+        self._count(self._work, "work", user_id)
 
     def read(self, user_id: str) -> None:
         """Counts anything else. Raises TooOften."""
-        self._reading.count(user_id)
+        self._count(self._reading, "reading", user_id)
+
+    def _count(self, limit: RateLimitItemPerSecond, kind: str, user_id: str) -> None:
+        if self._windows.hit(limit, kind, user_id):
+            return
+        wait_s = max(0.05, self._windows.get_window_stats(limit, kind, user_id).reset_time - time.time())
+        words = f"More than {limit.amount} a second is too fast; this one was not taken. Try again in {max(1, math.ceil(wait_s))} s."
+        raise TooOften(words, wait_s)
 
 
-class _Windows:
-    """The last second of each person. Our own: the memory of `limits` starts a thread each hundredth of a second in which somebody is counted."""
+class _Memory(MemoryStorage):
+    """limits 5.8 forgets in a thread of its own, started anew for each hundredth of a second in which somebody is counted. This one forgets now and then."""
 
-    def __init__(self, per_second: int):
-        self._times: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=per_second))
+    def __init__(self, forget_s: float = FORGET_S):
+        self._forget_s, self._forgot_at = forget_s, time.monotonic()
+        super().__init__()
 
-    def count(self, user_id: str) -> None:
-        times, now = self._times[user_id], time.monotonic()
-        if len(times) == times.maxlen and (wait_s := times[0] + 1 - now) > 0:
-            words = f"More than {times.maxlen} a second is too fast; this one was not taken. Try again in {max(1, math.ceil(wait_s))} s."
-            raise TooOften(words, max(0.05, wait_s))
-        times.append(now)
+    def _MemoryStorage__schedule_expiry(self) -> None:  # its private name: a test holds it against the pinned version
+        if time.monotonic() - self._forgot_at > self._forget_s:
+            self._forgot_at = time.monotonic()
+            self._MemoryStorage__expire_events()
 
 
 class WrongKeys:
     """Each wrong key makes the next wrong answer to its address, and for its key id, come later. A right key never waits."""
 
     def __init__(self) -> None:
-        self._counts = MemoryStorage()
+        self._counts = _Memory()
         self._held: Counter[str] = Counter()
 
     async def slow_down(self, address: str, key_id: str) -> None:

@@ -1,6 +1,7 @@
 """How often somebody may start work, and how long a wrong key waits."""
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -85,3 +86,19 @@ def test_no_more_than_some_wrong_answers_wait_at_a_time():
     refused, waiting, held = asyncio.run(story())
     assert (len(refused), waiting) == (5, HELD) and not held
     assert all(isinstance(one, TooOften) and one.retry_after_s <= LONGEST_DELAY_S for one in refused)
+
+
+def test_counting_starts_no_threads_and_forgets_all_the_same():
+    counted = Limits(1000, forget_s=0.05)
+    counted.read("somebody")
+    time.sleep(0.1)  # the package's own first sweep
+    before = threading.active_count()
+    started = []
+    for _ in range(30):
+        counted.start_work("linh")
+        started.append(threading.active_count())
+        time.sleep(0.005)
+    assert max(started) <= before
+    time.sleep(1.1)
+    counted.start_work("minh")
+    assert sum(map(len, counted._windows.storage.events.values())) == 1
