@@ -158,5 +158,3 @@ def _bar(args: argparse.Namespace) -> Iterator[verifying.Progress]:
             bar.update(done - bar.n)
 
         yield progress
-
-
