@@ -47,6 +47,7 @@ def _apply(undo: contextlib.ExitStack, module: ModuleType, where: str, edits: li
     first, last = node.lineno - 1, node.end_lineno
     changed = "".join([*lines[:first], _edited("".join(lines[first:last]), edits), *lines[last:]])
     code = _code(compile(changed, module.__file__, "exec"), node)
+    gc.unfreeze()  # what an app froze at its start is not listed
     living = [one for one in gc.get_objects() if isinstance(one, FunctionType) and _same(one.__code__, code)]
     if not living:
         raise LookupError(f"{module.__name__} has no living function {where}")
