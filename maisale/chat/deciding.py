@@ -2,7 +2,7 @@
 
 Retrieval is computing: beside the event loop in one process it takes turns with it, and two at once are no faster than one after the other.
 So answers are decided one at a time, and none is begun while a question is on its way to being stored: people are told that it was taken first.
-While many wait, another process decides, on a core of its own.
+While many wait, another process decides, on a core of its own, and need not hold back.
 """
 
 from __future__ import annotations
@@ -68,6 +68,10 @@ class Deciding:
         self._nobody = asyncio.Event()
         self._nobody.set()
 
+    @property
+    def _elsewhere_ready(self) -> bool:
+        return self._elsewhere is not None and self._elsewhere.ready
+
     @contextmanager
     def accepting(self) -> Iterator[None]:
         """While a question is being accepted."""
@@ -86,8 +90,8 @@ class Deciding:
         try:
             if self._elsewhere and self._waiting >= MANY:
                 self._elsewhere.want()
-            async with self._ahead if self._elsewhere and self._elsewhere.ready else self._turn:
-                if self._accepting:
+            async with self._ahead if self._elsewhere_ready else self._turn:
+                if self._accepting and not self._elsewhere_ready:
                     with suppress(asyncio.TimeoutError):
                         await asyncio.wait_for(self._nobody.wait(), HELD_BACK_S)
                 begun()
@@ -98,7 +102,7 @@ class Deciding:
                 self._elsewhere.rest()
 
     def _decide(self, scope: Scope, reply: Reply, writer: Writer | None) -> Decision:
-        if self._elsewhere and self._elsewhere.ready:
+        if self._elsewhere_ready:
             try:
                 return self._elsewhere.decide(scope, reply, writer)
             except Gone as problem:
