@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import maisale
 from maisale.config import Settings
+from maisale.services import process_lives
 
 log = logging.getLogger(__name__)
 
@@ -78,14 +78,7 @@ class WorkerProcess:
 
 def worker_lives(settings: Settings) -> bool:
     """Whether any worker runs on this folder: it holds the lock."""
-    try:
-        with open(settings.sqlite_path.with_name(f"{settings.sqlite_path.name}.worker.lock")) as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+    return process_lives(settings, "worker")
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import select
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from maisale.child import environment
 from maisale.config import Settings, from_env
 from maisale.errors import MaiSaleError
 from maisale.flow.state import Decision
+from maisale.pipes import receive
 from maisale.records import Reply, Scope, Writer
 from maisale.services import open_services
 
@@ -135,20 +135,7 @@ def _write(pipe: Any, what: object) -> None:
 def _read(pipe: Any, wait_s: float) -> Any:
     """Raises TimeoutError, or EOFError when the other side ended. What is unpickled comes from our own process only."""
     ends = time.monotonic() + wait_s
-    return pickle.loads(_receive(pipe, int.from_bytes(_receive(pipe, 8, ends), "big"), ends))
-
-
-def _receive(pipe: Any, length: int, ends: float) -> bytes:
-    parts, missing = [], length
-    while missing:
-        if not select.select([pipe], [], [], min(3600.0, max(0.0, ends - time.monotonic())))[0]:
-            raise TimeoutError
-        part = pipe.read(min(missing, 1 << 20))
-        if not part:
-            raise EOFError
-        parts.append(part)
-        missing -= len(part)
-    return b"".join(parts)
+    return pickle.loads(receive(pipe, int.from_bytes(receive(pipe, 8, ends), "big"), ends))
 
 
 def _serve() -> None:

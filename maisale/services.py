@@ -182,6 +182,18 @@ def _lock(settings: Settings, role: str, wait_s: float) -> IO:
         time.sleep(0.05)
 
 
+def process_lives(settings: Settings, role: str) -> bool:
+    """Whether an app, or a worker, runs on this folder: it holds the lock."""
+    try:
+        with open(settings.sqlite_path.with_name(f"{settings.sqlite_path.name}.{role}.lock")) as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def open_index(settings: Settings) -> KeptIndex:
     """The index that only the worker has, still closed. Raises Misconfigured when another process has its folder."""
     from maisale.backends.chroma import ChromaIndex

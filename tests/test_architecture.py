@@ -22,7 +22,7 @@ FLOORS = [
     {"maisale.flow"},
     {"maisale.store"},
     {"maisale.services", "maisale.backends"},
-    {"maisale.contracts", "maisale.bell", "maisale.frequency"},
+    {"maisale.contracts", "maisale.bell", "maisale.frequency", "maisale.pipes"},
     {"maisale.records", "maisale.text", "maisale.stemming", "maisale.config"},
     {"maisale.errors", "maisale"},
 ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import select
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import maisale
 from maisale.errors import Unreadable
 from maisale.library.chunking import Part
 from maisale.library.reading import check_kind, read
+from maisale.pipes import receive
 
 READ_S = 120.0  # for one file; a PDF of 1,000 pages takes about 10
 MEMORY_MB = 2048  # of addresses; a process that has read a PDF has about 500
@@ -87,28 +87,16 @@ class _Process:
         self.files += 1
         ends = time.monotonic() + wait_s
         self._process.stdin.write(json.dumps(asked).encode() + b"\n")
-        length = int.from_bytes(self._receive(8, ends), "big")
+        length = int.from_bytes(receive(self._process.stdout, 8, ends), "big")
         if length > ANSWER_MB << 20:
             raise ValueError("the answer is too long")
-        return json.loads(self._receive(length, ends))
+        return json.loads(receive(self._process.stdout, length, ends))
 
     def end(self) -> None:
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             pipe.close()
-
-    def _receive(self, length: int, ends: float) -> bytes:
-        parts, missing = [], length
-        while missing:
-            if not select.select([self._process.stdout], [], [], max(0.0, ends - time.monotonic()))[0]:
-                raise TimeoutError
-            part = self._process.stdout.read(min(missing, 1 << 20))
-            if not part:
-                raise EOFError
-            parts.append(part)
-            missing -= len(part)
-        return b"".join(parts)
 
 
 def _serve(memory_mb: int) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import sqlite3
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from maisale.config import Settings
 from maisale.errors import IndexUnavailable
 from maisale.ops import scheduled_backups
-from maisale.services import Services, patient_index
+from maisale.services import Services, patient_index, process_lives
 from maisale.store import documents, facts, jobs
 
 OK, LOOK, WRONG = "ok", "look", "wrong"
@@ -72,7 +70,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 
 def _processes(settings: Settings) -> Iterator[Finding]:
-    app, worker = _held(settings, "app"), _held(settings, "worker")
+    app, worker = process_lives(settings, "app"), process_lives(settings, "worker")
     yield Finding("App", OK if app else LOOK, "runs" if app else "does not run", "" if app else "Start it: python app.py")
     if worker or not app:
         yield Finding("Worker", OK if worker else LOOK, "runs" if worker else "does not run", "" if worker else "The app starts one, unless WORKERS is 0.")
@@ -112,7 +110,7 @@ def _index(services: Services) -> Iterator[Finding]:
     words = f"{total - waiting:,} of {total:,} vectors of {name} are in it"
     if services.settings.vectors == "exact":
         yield Finding("Vector index", OK, f"none is used; {total:,} vectors of {name} are compared one by one")
-    elif not _held(services.settings, "worker"):
+    elif not process_lives(services.settings, "worker"):
         yield Finding("Vector index", OK, words)
     else:
         try:
@@ -154,16 +152,3 @@ def _door(settings: Settings) -> Iterator[Finding]:
         yield Finding("Address", LOOK, f"{settings.host}:{settings.port} answers other machines without encryption", todo)
     else:
         yield Finding("Address", OK, settings.address)
-
-
-def _held(settings: Settings, role: str) -> bool:
-    """Whether a process of this role runs on the folder."""
-    path: Path = settings.sqlite_path.with_name(f"{settings.sqlite_path.name}.{role}.lock")
-    try:
-        with path.open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
