@@ -20,6 +20,8 @@ from maisale.errors import MaiSaleError
 
 log = logging.getLogger(__name__)
 
+Command = Callable[..., argparse.ArgumentParser]  # adds one to its verbs
+
 
 def main(argv: Sequence[str], serve: Callable[[], int] | None = None) -> int:
     """Runs one command and returns the exit code. serve: what to do without a command."""
@@ -97,6 +99,14 @@ def _parser(needs_command: bool) -> argparse.ArgumentParser:
     command(kinds, "list", "people.list_keys", "list a person's keys", as_json, person).add_argument("user")
     command(kinds, "revoke", "people.revoke_key", "end a key and its sessions").add_argument("key_id")
 
+    _measuring(verbs, command, as_json, person)
+    _upkeep(verbs, command, as_json)
+    command(verbs, "link", "people.link", "print a sign-in link: one use, ten minutes", acting)
+    command(verbs, "worker", "indexing.worker", "run a worker in the foreground")
+    return parser
+
+
+def _measuring(verbs: Any, command: Command, as_json: argparse.ArgumentParser, person: argparse.ArgumentParser) -> None:
     made = command(verbs, "eval", "evaluate.run", "measure retrieval on a labelled set (BEIR's layout) or on people's verdicts", as_json, person)
     made.add_argument("folder", type=Path, nargs="?", metavar="DIR")
     made.add_argument("--without-marks", action="store_true", help="ask without diacritics")
@@ -122,6 +132,8 @@ def _parser(needs_command: bool) -> argparse.ArgumentParser:
     made.add_argument("url", metavar="URL", help="of a running Mai-Sale; X_API_KEY_ADMIN is its administrator's key")
     made.add_argument("--only", default="", metavar="REGEX", help="only the routes and functions that match")
 
+
+def _upkeep(verbs: Any, command: Command, as_json: argparse.ArgumentParser) -> None:
     made = command(verbs, "backup", "upkeep.backup", "write everything into one file while work goes on", as_json)
     made.add_argument("file", type=Path, metavar="FILE")
     made = command(verbs, "restore", "upkeep.restore", "put a backup into an empty data folder", as_json)
@@ -141,10 +153,6 @@ def _parser(needs_command: bool) -> argparse.ArgumentParser:
     command(kinds, "retry", "upkeep.retry_jobs", "try it again", as_json).add_argument("job_id", metavar="ID|all")
     command(kinds, "skip", "upkeep.skip_jobs", "leave it as it is", as_json).add_argument("job_id", metavar="ID|all")
     command(verbs, "doctor", "upkeep.doctor", "say what runs, what waits, what is wrong and what to do", as_json)
-
-    command(verbs, "link", "people.link", "print a sign-in link: one use, ten minutes", acting)
-    command(verbs, "worker", "indexing.worker", "run a worker in the foreground")
-    return parser
 
 
 def _above_zero(text: str) -> int:
