@@ -26,6 +26,9 @@ CANDIDATES = 2  # rows read and scored for each one asked for
 MANY_ROWS = 8_000
 
 
+Parts = tuple[tuple[str, float], ...]
+
+
 class FTS5Index:
     """The LexicalIndex of a SQLite database. Its tables appear with the first chunk of a tenant and kind."""
 
@@ -34,6 +37,7 @@ class FTS5Index:
     def __init__(self, db: Database):
         self._db = db
         self._counts: dict[str, Counts] = {}
+        self._asked: dict[str, tuple[Counts, Parts, WeightedQuestion]] = {}  # the last one of each table: a question is searched, then its candidates scored
 
     def add(self, tx: Transaction, chunks: Iterable[Chunk]) -> None:
         """Indexes `chunks`; a key that is there already is replaced."""
@@ -143,6 +147,14 @@ class FTS5Index:
         return [found[row] for row in ids if row in found and may_see(found[row]["place"])]
 
     def _question(self, counts: Counts, parts: Sequence[tuple[str, float]]) -> WeightedQuestion:
+        asked = tuple(parts)
+        of, before, question = self._asked.get(counts.table, (None, (), None))
+        if question is None or of is not counts or before != asked:
+            question = self._weigh(counts, asked)
+            self._asked[counts.table] = counts, asked, question
+        return question
+
+    def _weigh(self, counts: Counts, parts: Parts) -> WeightedQuestion:
         made = []
         for text, weight in parts:
             language_of = language(text)

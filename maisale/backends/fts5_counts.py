@@ -69,7 +69,10 @@ class Counts:
 
     def rows_of_pairs(self, pairs: Sequence[Pair]) -> dict[Pair, np.ndarray]:
         """The ids of the rows that hold each pair of neighbours, once each."""
-        return dict(zip(pairs, self._matching([f'body : "{one} {two}"' for one, two in pairs]), strict=True))
+        seen = self.seen("words", [word for pair in pairs for word in pair])
+        may = [pair for pair in pairs if seen[pair[0]] and seen[pair[1]]]
+        found = self._matching([f'body : "{one} {two}"' for one, two in may]) if may else []
+        return {**dict.fromkeys(pairs, np.empty(0, np.int64)), **dict(zip(may, found, strict=True))}
 
     def inside(self, place: str) -> np.ndarray:
         """Whether each row's place matches, by row id; False behind the last one."""

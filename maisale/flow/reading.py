@@ -16,6 +16,7 @@ ANSWER_TYPE = 0.2  # for a sentence that holds what is asked for: a number, a da
 RANK = 0.1  # off for each passage in front, beside what its score is behind
 HIGHLIGHTS = 6  # a passage
 _WORD = re.compile(r"[^\W_]+")
+_APART = "\x1f"  # the unit separator: in no sentence and no word
 _NUMBER = re.compile(r"\d")
 _CODE = re.compile(r"(?<!\w)[^\W_]*(?:[-./]?\d+)+(?:[-./]?[^\W_]+)*(?!\w)")
 _NAME = re.compile(r"(?<![.!?…:\"“]\s)(?<!^)\b[A-ZĐÀ-Ỹ][\w-]*")
@@ -86,7 +87,17 @@ class Reader:
 
     def coverage(self, chunk: Chunk) -> float:
         """Share of the words of the question, and of earlier turns as far as they count, in the passage's best sentence, 0..1; rare words count more."""
-        return max((_share(self._of_all_turns, self._forms(sentence)) for sentence in sentences(chunk.text)), default=0.0)
+        weights = self._of_all_turns
+        whole = sum(weights.values())
+        if not whole:
+            return 0.0
+        best = 0.0
+        for folded in fold(_APART.join(sentences(chunk.text))).split(_APART):  # folding them one by one costs more
+            found = set(_WORD.findall(folded))
+            if self._form is stem:
+                found = {stem(word) for word in found if word[:2] in self._starts}
+            best = max(best, sum(weights[one] for one in weights.keys() & found))
+        return best / whole
 
     def chunk_coverage(self, chunk: Chunk) -> float:
         """Share of the question's words in the passage, 0..1."""
