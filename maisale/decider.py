@@ -1,6 +1,6 @@
-"""Another process that decides answers while many wait: a core of its own beside the event loop's. Started when it is needed, ended after a rest.
+"""Other processes that decide answers while many wait: every core, behind the event loop. Started when they are needed, ended after a rest.
 
-It opens what a command opens, reads, and hands the decision back; streams, stores and acknowledges nothing. Whatever happens to it, the app
+Each opens what a command opens, reads, and hands the decision back; streams, stores and acknowledges nothing. Whatever happens to them, the app
 decides by itself.
 """
 
@@ -33,11 +33,52 @@ ANSWER_S = 30.0
 REST_S = 120.0  # after the last decision; then its memory is given back
 AGAIN_S = 30.0  # after a failure, until the next try
 MODEL_LOOK_S = 4.0  # for its first look at the model server: before it nothing is known of an embedding model
-NICE = 5  # behind the event loop, in front of the worker
+NICE = 10  # behind the event loop, in front of the worker
+MOST = 4  # processes; each takes the memory of a worker
+AHEAD = 2  # given to a process at a time, so that it need not wait for the event loop between two
+
+
+class DeciderProcesses:
+    """chat.deciding.Elsewhere: a process for each core, up to MOST. A question goes to the one that has the least before it."""
+
+    def __init__(self, settings: Settings, number: int | None = None):
+        self._each = [DeciderProcess(settings) for _ in range(number or min(MOST, os.cpu_count() or 1))]
+        self._before = [0] * len(self._each)
+        self._choosing = threading.Lock()
+        self.at_a_time = AHEAD * len(self._each)
+
+    @property
+    def ready(self) -> bool:
+        return any(one.ready for one in self._each)
+
+    def want(self) -> None:
+        for one in self._each:
+            one.want()
+
+    def decide(self, scope: Scope, reply: Reply, writer: Writer | None) -> Decision:
+        with self._choosing:
+            ready = [place for place, one in enumerate(self._each) if one.ready]
+            if not ready:
+                raise Gone("none runs")
+            chosen = min(ready, key=self._before.__getitem__)
+            self._before[chosen] += 1
+        try:
+            return self._each[chosen].decide(scope, reply, writer)
+        finally:
+            with self._choosing:
+                self._before[chosen] -= 1
+
+    def rest(self) -> None:
+        for one in self._each:
+            one.rest()
+
+    def close(self) -> None:
+        for one in self._each:
+            one.close()
 
 
 class DeciderProcess:
-    """chat.deciding.Elsewhere. The process answers in the order of asking, and each thread reads its own answer."""
+    """One of them. It answers in the order of asking, and each thread reads its own answer."""
 
     def __init__(self, settings: Settings):
         self._settings = settings

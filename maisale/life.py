@@ -20,7 +20,7 @@ from maisale.chat.replies import Replies
 from maisale.child import WorkerProcess
 from maisale.config import Settings
 from maisale.contracts import Database
-from maisale.decider import DeciderProcess
+from maisale.decider import DeciderProcesses
 from maisale.errors import MaiSaleError, Misconfigured, Overloaded
 from maisale.library.folders import index_knowledge
 from maisale.services import Services, open_services
@@ -73,7 +73,7 @@ class Life:
         services = await asyncio.to_thread(open_services, settings, "app")
         await asyncio.to_thread(people.make_first_admin, services.db, settings)
         self._limits = Limits(settings.rate_limit)
-        self._replies = Replies(services, elsewhere=DeciderProcess(settings))
+        self._replies = Replies(services, elsewhere=DeciderProcesses(settings))
         await self._replies.recover()
         if settings.workers:
             self._worker = WorkerProcess(settings)

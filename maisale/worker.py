@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 HANDS = 4  # threads, when WORKERS is 0 because the app is to start none of its own
 POLL_S = 0.3  # at most between two looks at the queue; Huey's own 10 s would be felt
-NICE = 10  # people who ask go before documents that are read
+NICE = 15  # people who ask, and what is decided for them, go before documents that are read
 FINISH_S = 7.0  # for jobs that are being done at SIGTERM; with the rest under 10 s
 
 

@@ -1,13 +1,14 @@
 """The process that decides beside the app: it decides as the app does, and its end costs nothing."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from desk import QUESTION, WARRANTY, Desk
 
 from maisale.chat.ask import decide_answer
 from maisale.chat.deciding import Gone
-from maisale.decider import DeciderProcess
+from maisale.decider import DeciderProcess, DeciderProcesses
 from maisale.errors import NotFound
 from maisale.records import Reply, Writer
 from maisale.store import conversations
@@ -62,3 +63,24 @@ def test_it_ends_with_whoever_started_it(decider):
     process = decider._process
     decider.close()
     assert process.poll() is not None
+
+
+def test_while_one_of_several_lives_they_decide(desk):
+    several = DeciderProcesses(desk.services.settings, 2)
+    several.want()
+    try:
+        ends = time.monotonic() + 90
+        while not all(one.ready for one in several._each):
+            assert time.monotonic() < ends, "they did not start"
+            time.sleep(0.05)
+        with ThreadPoolExecutor(several.at_a_time) as threads:
+            decided = list(threads.map(lambda _: several.decide(desk.user.scope, waiting(desk), None), range(8)))
+        assert {one.outcome for one in decided} == {"answer"}
+        assert all(one._answered > 0 for one in several._each), "one had nothing to do"
+        several._each[0].close()
+        assert several.ready and several.decide(desk.user.scope, waiting(desk), None).outcome == "answer"
+        several._each[1].close()
+        with pytest.raises(Gone):
+            several.decide(desk.user.scope, waiting(desk), None)
+    finally:
+        several.close()

@@ -2,7 +2,7 @@
 
 Retrieval is computing: beside the event loop in one process it takes turns with it, and two at once are no faster than one after the other.
 So answers are decided one at a time, and none is begun while a question is on its way to being stored: people are told that it was taken first.
-While many wait, another process decides, on a core of its own, and need not hold back.
+While many wait, other processes decide, behind the event loop in the system's eyes, and need not hold back.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from maisale.services import Services
 
 log = logging.getLogger(__name__)
 
-AHEAD = 2  # given to the other process at a time, so that it need not wait for the event loop between two
-MANY = 6  # waiting answers from which on another process is worth its memory
+MANY = 6  # waiting answers from which on other processes are worth their memory
 ALWAYS_OPEN = 100  # replies, running and waiting, that are taken on however slow they are
 LONGEST_WAIT_S = 90.0  # that a question may have before it beyond that
 HELD_BACK_S = 0.5  # at most, by questions that are being accepted: they may come without a pause
@@ -33,16 +32,18 @@ WEIGHT = 0.05  # of the newest reply in the pace: about the last twenty count
 
 
 class Elsewhere(Protocol):
-    """Another process that decides as this one does."""
+    """Other processes that decide as this one does."""
+
+    at_a_time: int  # decisions that may be asked for beside each other
 
     @property
     def ready(self) -> bool: ...
 
     def want(self) -> None:
-        """Starts it, in its own time; harmless when it was started."""
+        """Starts them, in their own time; harmless when they were started."""
 
     def decide(self, scope: Scope, reply: Reply, writer: Writer | None) -> Decision:
-        """As chat.ask.decide_answer, for several threads. Raises Gone when the process cannot do it."""
+        """As chat.ask.decide_answer, for several threads. Raises Gone when they cannot do it."""
 
     def rest(self) -> None:
         """Nobody waits any more."""
@@ -51,7 +52,7 @@ class Elsewhere(Protocol):
 
 
 class Gone(Exception):
-    """The other process ended, or answers no more."""
+    """A process ended, or answers no more."""
 
 
 class Deciding:
@@ -61,8 +62,9 @@ class Deciding:
         self._services = services
         self._elsewhere = elsewhere
         self._waiting = 0
-        self._threads = ThreadPoolExecutor(AHEAD, thread_name_prefix="decide")
-        self._ahead = asyncio.Semaphore(AHEAD)
+        at_a_time = elsewhere.at_a_time if elsewhere else 1
+        self._threads = ThreadPoolExecutor(at_a_time, thread_name_prefix="decide")
+        self._ahead = asyncio.Semaphore(at_a_time)
         self._turn = asyncio.Lock()
         self._accepting = 0
         self._nobody = asyncio.Event()
@@ -106,7 +108,7 @@ class Deciding:
             try:
                 return self._elsewhere.decide(scope, reply, writer)
             except Gone as problem:
-                log.warning("the other process decides no more (%s); this one does", problem)
+                log.warning("another process decides no more (%s); this one does", problem)
         return decide_answer(self._services, scope, reply, writer)
 
     async def close(self, wait_s: float) -> None:

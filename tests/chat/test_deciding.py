@@ -92,6 +92,8 @@ def test_closing_waits_for_what_is_being_decided():
 class Beside:
     """Another process that can be had, and may be gone."""
 
+    at_a_time = 2
+
     def __init__(self, gone=False):
         self.ready, self.gone, self.wanted, self.rested, self.decided = False, gone, 0, 0, []
 
