@@ -83,18 +83,25 @@ class WeightedQuestion:
 
 def best_rows(terms: Sequence[np.ndarray], counts: Counts, inside: np.ndarray | None, limit: int) -> list[int]:
     """Ids of the rows that FTS5's bm25() would put first, the best first. terms: the rows of each, as often as they hold it. inside: by row id."""
-    ids, places = np.unique(np.concatenate([np.empty(0, np.int64), *terms]), return_inverse=True)
-    longer = K1 * (1 - B + B * (counts.lengths.take(ids, mode="clip") + PLACE_WORDS) / (counts.mean_length + PLACE_WORDS))
-    scores, first = np.zeros(len(ids)), 0
+    scores = np.zeros(max((int(rows[-1]) for rows in terms if len(rows)), default=-1) + 1)
     for rows in terms:
-        held, times = np.unique(places[first : first + len(rows)], return_counts=True)
+        held, times = _tallied(rows)
+        longer = K1 * (1 - B + B * (counts.lengths.take(held, mode="clip") + PLACE_WORDS) / (counts.mean_length + PLACE_WORDS))
         idf = max(LEAST_IDF, math.log((max(counts.rows - len(held), 0) + 0.5) / (len(held) + 0.5)))
-        scores[held] += idf * times * (K1 + 1) / (times + longer[held])
-        first += len(rows)
+        scores[held] += idf * times * (K1 + 1) / (times + longer)
+    ids = np.flatnonzero(scores)
     if inside is not None:
-        seen = inside.take(ids, mode="clip")
-        ids, scores = ids[seen], scores[seen]
-    return ids[np.argsort(-scores, kind="stable")[:limit]].tolist()
+        ids = ids[inside.take(ids, mode="clip")]
+    found = scores[ids]
+    if len(found) > limit:  # sorting all of them costs more than finding the last score that counts
+        ids, found = (each[found >= np.partition(found, -limit)[-limit]] for each in (ids, found))
+    return ids[np.argsort(-found, kind="stable")[:limit]].tolist()
+
+
+def _tallied(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(ids, how often each is there). rows: in ascending order, as FTS5 lists them."""
+    begins = np.flatnonzero(np.diff(rows, prepend=-1))
+    return rows[begins], np.diff(begins, append=len(rows))
 
 
 def _over(score: float, most: float) -> float:
