@@ -148,6 +148,15 @@ def moment(seconds: float, language: str, offset_minutes: int = 0, now: float | 
     return f"{day}, {at:%H:%M}" if days == 1 else day
 
 
+def instant(seconds: float, language: str, offset_minutes: int = 0, now: float | None = None) -> str:
+    """A moment that is past, to the second; with its date when it was not today."""
+    at, today = local(seconds, offset_minutes), local(now or time.time(), offset_minutes)
+    if at.date() == today.date():
+        return f"{at:%H:%M:%S}"
+    day = f"{at:%d/%m/%Y}" if language == "vi" else f"{at.day} {at:%b %Y}"
+    return f"{day}, {at:%H:%M:%S}"
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """How one page writes moments."""
@@ -161,6 +170,9 @@ class Clock:
 
     def when(self, seconds: float) -> str:
         return when(seconds, self.language, self.offset_minutes, self.now)
+
+    def instant(self, seconds: float) -> str:
+        return instant(seconds, self.language, self.offset_minutes, self.now)
 
 
 def size_in_words(size: int, language: str) -> str:

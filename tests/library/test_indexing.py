@@ -350,7 +350,8 @@ def test_one_that_no_embedder_takes_leaves_the_others_theirs(worker):
     good, bad, fine = say(worker, "The filter lasts six months.", "This is poison.", "It costs forty euros.")
     worker.indexing.do_together(claimed(worker))
     assert worker.keys("vectors") == sorted(f"{one}#chunk_0" for one in (good, fine))
-    assert jobs.counts(worker.db)["done"] == 3
+    assert jobs.counts(worker.db)["done"] == 2
+    assert [(job.subject_id, job.attempts) for job in jobs.dead(worker.db)] == [(bad, 1)]
 
 
 def test_while_the_model_is_away_they_all_wait(worker):
