@@ -56,7 +56,8 @@ def _state(one: Document) -> str:
 def _step(each: Reached) -> str:
     count = f"  {each.counted:,}" if each.counted is not None else ""
     attempts = f"  {each.attempts} attempts" if each.attempts else ""
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(each.reached_at))}  {each.stage:<10}{count}{attempts}" + (f"  {each.cause}" if each.cause else "")
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(each.reached_at))
+    return f"{at}  {each.stage:<10}{count}{attempts}" + (f"  {each.cause}" if each.cause else "")
 
 
 def _say(args: argparse.Namespace, data: object, words: str) -> None:
