@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from maisale.library.dead_letters import DELETED, MESSAGE, PRIVATE, DeadLetter
 from maisale.records import Document, Reached
-from maisale.ui.markup import Clock, dot, esc
+from maisale.ui.markup import Clock, dot, esc, whole
 from maisale.ui.texts import say
 
 ABOUT = {MESSAGE: "about_message", DELETED: "about_deleted", PRIVATE: "about_private"}
@@ -43,7 +43,7 @@ def steps(one: Document, reached: Sequence[Reached], clock: Clock) -> str:
 def _step(each: Reached, one: Document, clock: Clock) -> str:
     language, facts = clock.language, []
     if each.counted is not None and each.stage == "read":
-        facts.append(say(language, "n_characters", n=each.counted))
+        facts.append(say(language, "n_characters", n=whole(each.counted, language)))
     elif each.counted is not None and each.stage in ("chunked", "searchable"):
         facts.append(say(language, "n_passages", n=each.counted))
     elif each.counted is not None and each.stage in ("embedding", "embedded"):
@@ -54,8 +54,8 @@ def _step(each: Reached, one: Document, clock: Clock) -> str:
     cause = say(language, f"cancelled_{one.cancelled}") if each.stage == "cancelled" and one.cancelled else each.cause
     mark = dot("bad" if each.stage == "failed" else "hollow" if each.stage in TROUBLE else "full")
     more = f"<small>{esc(cause)}</small>" if cause and each.stage in TROUBLE else ""
-    told = f'<span>{esc(" · ".join(facts))}</span>' if facts else ""
-    return f'<li>{mark}<time>{clock.instant(each.reached_at)}</time><b>{say(language, f"ledger_{each.stage}")}</b>{told}{more}</li>'
+    told = f' <span>{esc(" · ".join(facts))}</span>' if facts else ""
+    return f'<li>{mark}<time>{clock.instant(each.reached_at)}</time><div><b>{say(language, f"ledger_{each.stage}")}</b>{told}{more}</div></li>'
 
 
 def given_up(letters: Sequence[DeadLetter], clock: Clock, may_write: bool) -> str:

@@ -96,6 +96,11 @@ def decimal(number: float | None, language: str, places: int = 2) -> str:
     return text.replace(".", ",") if language == "vi" else text
 
 
+def whole(number: int, language: str) -> str:
+    """A count with its thousands apart."""
+    return f"{number:,}".replace(",", ".") if language == "vi" else f"{number:,}"
+
+
 def highlighted(text: str, spans: Sequence[str]) -> str:
     """`text` escaped, with every verbatim occurrence of `spans` as whole words marked; the longest span wins where they overlap."""
     wanted = sorted({span for span in spans if span.strip()}, key=len, reverse=True)

@@ -29,7 +29,6 @@ EN = {
     "ledger_cancelled": "Cancelled",
     "ledger_halted": "Left as it is",
     "n_characters": "{n} characters",
-    "n_characters_one": "{n} character",
     "done_of_all": "{done} of {all} passages",
     "given_up": "Given up",
     "given_up_why": "This was tried and does not work. Retry tries it again from the beginning, Skip leaves it as it is.",
