@@ -10,6 +10,7 @@ from maisale.library.dead_letters import DeadLetter
 from maisale.library.documents import KNOWLEDGE
 from maisale.records import Document
 from maisale.text import fold
+from maisale.ui.causes import told
 from maisale.ui.ledger import Opened, given_up, left_in_words, steps
 from maisale.ui.markup import Clock, asks_delete, bar, dot, esc, find_box, icon, size_in_words, tool
 from maisale.ui.texts import say
@@ -101,13 +102,13 @@ def state(one: Document, language: str) -> str:
     """A dot, and the words without which it never stands; a bar and the time left while passages are embedded; causes."""
     if one.stage == "failed":
         return _failed(one, language)
-    cause = say(language, f"cancelled_{one.cancelled}") if one.cancelled else one.cause
+    cause = say(language, f"cancelled_{one.cancelled}") if one.cancelled else told(one.cause, language)
     small = f"<small>{esc(cause)}</small>" if cause else ""
     if one.stage == "complete":
         return f'<span class="line ok">{dot("ok")}{say(language, "stage_complete")}</span>{small}'
     if cause:
         return f'<span class="line">{dot("hollow")}{say(language, f"stage_{one.stage}")}</span>{small}'
-    waits = f"<small>{esc(one.waits)}</small>" if one.waits else ""
+    waits = f"<small>{esc(told(one.waits, language))}</small>" if one.waits else ""
     if one.stage == "searchable" and one.chunks:
         share = min(1.0, one.embedded / one.chunks)
         words = say(language, "stage_embedding" if one.running else "stage_embedding_waits", done=one.embedded, all=one.chunks)
@@ -122,13 +123,13 @@ def _failed(one: Document, language: str) -> str:
     """What, then where and how often it was tried, then the remedy."""
     if one.cancelled:
         return f'<span class="line err">{dot("bad")}{say(language, "cancelled_unread")}</span>'
-    what, _, remedy = one.cause.partition(". ")
+    what, _, remedy = told(one.cause, language).partition(". ")
     title = say(language, "stage_failed") + (f": {what.rstrip('.')}" if what else "")
     where = {"received": "failed_reading", "read": "failed_preparing", "chunked": "failed_preparing"}.get(one.failed_after)
     facts = [say(language, where)] if where else []
     facts += [say(language, "n_attempts", n=one.attempts)] if one.attempts > 1 else []
-    told = f'<small>{" · ".join(facts)}</small>' if facts else ""
-    return f'<span class="line err">{dot("bad")}{esc(title)}</span>{told}' + (f'<small class="err">{esc(remedy)}</small>' if remedy else "")
+    circumstances = f'<small>{" · ".join(facts)}</small>' if facts else ""
+    return f'<span class="line err">{dot("bad")}{esc(title)}</span>{circumstances}' + (f'<small class="err">{esc(remedy)}</small>' if remedy else "")
 
 
 def _actions(one: Document, language: str, may_change: bool) -> str:

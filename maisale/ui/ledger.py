@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from maisale.library.dead_letters import DELETED, MESSAGE, PRIVATE, DeadLetter
 from maisale.records import Document, Reached
+from maisale.ui.causes import told
 from maisale.ui.markup import Clock, dot, esc, whole
 from maisale.ui.texts import say
 
@@ -50,12 +51,11 @@ def _step(each: Reached, one: Document, clock: Clock) -> str:
         facts.append(say(language, "done_of_all", done=each.counted, all=one.chunks))
     if each.attempts > 1:
         facts.append(say(language, "n_attempts", n=each.attempts))
-    # What was cancelled is said in the page's language; other causes are as the server wrote them.
-    cause = say(language, f"cancelled_{one.cancelled}") if each.stage == "cancelled" and one.cancelled else each.cause
+    cause = say(language, f"cancelled_{one.cancelled}") if each.stage == "cancelled" and one.cancelled else told(each.cause, language)
     mark = dot("bad" if each.stage == "failed" else "hollow" if each.stage in TROUBLE else "full")
     more = f"<small>{esc(cause)}</small>" if cause and each.stage in TROUBLE else ""
-    told = f' <span>{esc(" · ".join(facts))}</span>' if facts else ""
-    return f'<li>{mark}<time>{clock.instant(each.reached_at)}</time><div><b>{say(language, f"ledger_{each.stage}")}</b>{told}{more}</div></li>'
+    counts = f' <span>{esc(" · ".join(facts))}</span>' if facts else ""
+    return f'<li>{mark}<time>{clock.instant(each.reached_at)}</time><div><b>{say(language, f"ledger_{each.stage}")}</b>{counts}{more}</div></li>'
 
 
 def given_up(letters: Sequence[DeadLetter], clock: Clock, may_write: bool) -> str:
@@ -82,5 +82,5 @@ def _letter(one: DeadLetter, clock: Clock, may_write: bool) -> str:
     )
     return (
         f'<li data-id="{esc(job.id)}"><div><b>{esc(about)}</b><small>{esc(" · ".join(facts))}</small>'
-        f'<p class="err">{esc(job.cause)}</p>{quoted}</div>{f"""<p class="acts">{buttons}</p>""" if may_write else ""}</li>'
+        f'<p class="err">{esc(told(job.cause, language))}</p>{quoted}</div>{f"""<p class="acts">{buttons}</p>""" if may_write else ""}</li>'
     )
