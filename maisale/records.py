@@ -105,9 +105,14 @@ class Document:
     stage: str  # received, read, chunked, searchable, complete or failed
     chunks: int = 0
     embedded: int = 0
-    cause: str = ""  # why it failed, in words
+    cause: str = ""  # why it failed or stays as it is, in words
     attempts: int = 0
     conversation_id: str | None = None
+    failed_after: str = ""  # the last stage that it reached before it failed
+    cancelled: str = ""  # reading or embedding, when somebody cancelled that and it was not done since
+    running: bool = False  # a worker is at it now
+    waits: str = ""  # why it is not gone on with at once, in words
+    seconds_left: int | None = None  # until it is complete, measured; None: not known
 
     @property
     def searchable(self) -> bool:
@@ -115,7 +120,19 @@ class Document:
 
     @property
     def ended(self) -> bool:
-        return self.stage in ("complete", "failed")
+        """Nothing more happens by itself."""
+        return self.stage in ("complete", "failed") or bool(self.cause)
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """An entry of a document's ledger."""
+
+    stage: str  # received, read, chunked, searchable, embedding (begun), embedded, complete, failed, cancelled or halted (it stays as it is)
+    reached_at: float
+    counted: int | None = None  # read: characters; chunked, searchable: passages; embedding, embedded: passages that have a vector
+    attempts: int = 0  # of the job that failed
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +324,7 @@ class Job:
     cause: str = ""
     tenant_id: str = ""
     payload: Any = None
+    ended_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,7 @@ class ClosedIndex:
     """Stands for the worker's own index until it is open: its module alone takes seconds to load, and files can be read meanwhile."""
 
     label = "Chroma"
+    state = "it is being opened"
 
     def nearest(self, *_: Any) -> list[Hit]:
         raise IndexUnavailable("The vector index is not used: it is being opened.")

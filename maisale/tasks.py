@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 
 from maisale.contracts import Transaction
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 SWEEP_S = 5.0
 TOGETHER = 32  # messages that are embedded at once
+PRUNE_S = 3600.0  # between two looks for jobs that ended long ago
+PRUNED = 500  # removed in one transaction
 LOOK_AT = 8  # due jobs of which the first free one is claimed
 
 
@@ -36,6 +39,7 @@ class Work:
         self._hands = hands
         self._bulk_room = threading.BoundedSemaphore(max(1, hands - 1))
         self._doing: dict[str, Job] = {}
+        self._pruned_at = float("-inf")
 
     def take(self, job_id: str) -> None:
         """Does this job if it is free, and then whatever else is due."""
@@ -44,7 +48,7 @@ class Work:
             ids = jobs.due(self._services.db, LOOK_AT)
 
     def sweep(self) -> None:
-        """Rings for jobs that are due, ends those over which workers died, and tends the embedders. Called every SWEEP_S and at the start."""
+        """Rings for jobs that are due, ends those over which workers died, removes old ones, and tends the embedders. Called every SWEEP_S and at the start."""
         db = self._services.db
         if jobs.to_bury(db):
             db.write(self._bury)
@@ -52,6 +56,10 @@ class Work:
             for job_id in jobs.due(db, self._hands):
                 self._services.wake(job_id)
         self._embedders.tend()
+        if time.monotonic() - self._pruned_at > PRUNE_S:
+            self._pruned_at = time.monotonic()
+            while db.write(lambda tx: jobs.prune(tx, PRUNED), bulk=True) == PRUNED and not self._stopping.is_set():
+                pass
 
     def go_on(self) -> None:
         """The vector index takes vectors: jobs that waited for it need not wait any longer."""

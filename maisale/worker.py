@@ -63,6 +63,7 @@ class Shift:
         left = self._services.db.write(jobs.take_over)
         if left:
             log.info("%d jobs of an earlier worker are taken over", left)
+        scheduled_backups.sweep(self._settings)
         self.work = Work(self._services, Embedders(self._services), self._hands, self.stopping)
         if self._services.vectors is not None:
             self._keeper = threading.Thread(target=self._keep_index, name="index-keeper", daemon=True)

@@ -17,7 +17,7 @@ import threading
 import time
 import unicodedata
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -116,6 +116,7 @@ class FakeOllama:
         self.max_queue, self.max_loaded = max_queue, max_loaded
         self.too_long = too_long  # truncate (silently, 200) or refuse (400), as some 0.30 to 0.32 builds did
         self.requests: list[Request] = []
+        self.open, self.most_open = Counter(), Counter()  # requests that are answered at once, by path: now, and at most
         self.prompts: list[str] = []  # as the model really saw them, after any cut
         self.violations: list[str] = []
         self.cancels: list[Cancel] = []
@@ -232,6 +233,8 @@ class FakeOllama:
 
     async def _answer(self, request: Request, to: Exchange) -> None:
         fault = self._next_fault(request.path)
+        self.open[request.path] += 1
+        self.most_open[request.path] = max(self.most_open[request.path], self.open[request.path])
         try:
             await asyncio.sleep(fault.silence_s)
             if fault.status:
@@ -240,6 +243,8 @@ class FakeOllama:
             await self._route(request, to, fault)
         except Refused as refused:
             await to.refuse(refused.status, refused.text)
+        finally:
+            self.open[request.path] -= 1
 
     def _next_fault(self, path: str) -> Fault:
         waiting = self._faults[path.removeprefix("/api/")]

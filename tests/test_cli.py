@@ -137,3 +137,19 @@ def test_an_answer_explains_a_document(said, folder):
     assert code == 0 and words.startswith("w.md is used: its best passage stands at rank 1")
     code, _, problem = said("explain", reply["id"], "nothing")
     assert code == 1 and problem == "There is no such document. It may have been deleted."
+
+
+def test_a_document_is_listed_shown_cancelled_and_tried_again(said, folder):
+    (folder / "team").mkdir()
+    (folder / "team" / "hours.md").write_text("# Hours\n\nThe yard opens at seven.", "utf-8")
+    (folder / "team" / "cut.pdf").write_bytes(b"%PDF-1.4 cut")
+    said("index", "--source", str(folder / "team"), "--collection", "Team")
+    listed = {one["title"]: one for one in json.loads(said("documents", "list", "--json")[1])}
+    assert (listed["hours.md"]["stage"], listed["cut.pdf"]["stage"]) == ("complete", "failed")
+    _, shown, _ = said("documents", "show", listed["hours.md"]["id"])
+    assert shown.startswith("hours.md: complete") and [line.split()[2] for line in shown.splitlines()[1:]][-1] == "complete"
+    code, _, problem = said("documents", "cancel", listed["hours.md"]["id"])
+    assert code == 1 and "nothing to cancel" in problem
+    assert "received" in said("documents", "retry", listed["cut.pdf"]["id"])[1]
+    assert "is deleted" in said("documents", "cancel", listed["cut.pdf"]["id"])[1]
+    assert said("documents", "show", listed["cut.pdf"]["id"])[0] == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fake_ollama import FakeOllama
 from maisale.backends.index_socket import WorkerIndex
 from maisale.child import WorkerProcess, environment, worker_lives
 from maisale.config import Settings, from_env
@@ -110,6 +111,33 @@ def test_kill_9_in_the_middle_of_work_loses_no_job_and_doubles_no_chunk(services
     for row in chunks.vectors_of(services.db, "hash-1024", found):
         assert index.nearest("hash-1024", "documents", SearchFilter((LINH.tenant_id,), (place,)), row.vector, 1)[0].key == row.key
     assert jobs.counts(services.db)["dead"] == 0
+
+
+def test_job_slots_and_embedder_calls_hold_over_all_processes(services, tmp_path):
+    """A second worker on the same folder waits and ends: the limits of one are those of all."""
+    with FakeOllama(embed_s=0.05) as ollama:
+        env = {**os.environ, "DATA_DIR": str(services.settings.data_dir), "OLLAMA_HOST": ollama.url, "PYTHONPATH": str(ROOT)}
+        env |= {"WORKERS": "3", "EMBED_CONCURRENCY": "2", "VECTORS": "exact"}
+        receive(services, 40)
+        with open(tmp_path / "worker.log", "ab") as log:
+            command = [sys.executable, "-m", "maisale.worker"]
+            workers = [subprocess.Popen(command, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, stderr=log) for _ in range(2)]
+        running = []
+
+        def seen():
+            sql = "SELECT count(*) AS n FROM jobs WHERE state = 'running' AND kind IN ('read_document', 'embed_document')"
+            running.append(services.db.rows(sql)[0]["n"])
+            return complete(services) == 40
+
+        until(seen)
+        until(lambda: any(one.poll() is not None for one in workers))
+        assert sorted(one.poll() is None for one in workers) == [False, True]
+        for one in workers:
+            one.terminate()
+            one.wait(15)
+    assert ollama.most_open["/api/embed"] == 2
+    assert max(running) == 2  # bulk never takes the last of three
+    assert "Another worker already runs" in (tmp_path / "worker.log").read_text()
 
 
 def unhealthy(services):

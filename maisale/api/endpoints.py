@@ -20,6 +20,7 @@ from maisale.chat.replies import Replies
 from maisale.errors import BadInput, MaiSaleError
 from maisale.flow.search import search
 from maisale.library import documents as library
+from maisale.library import progress
 from maisale.records import Reply, Scope
 from maisale.store import conversations, documents
 
@@ -133,12 +134,13 @@ class Endpoints:
     def list_documents(self, conversation_id: str | None = None, request: gr.Request = None) -> list[dict]:
         """List the documents that you may read, the latest first, or the files of one conversation.
 
-        Each has id, title, source, collection, size, chunks, embedded, stage (received, read, chunked, searchable, complete or failed)
-        and cause (why it failed).
+        Each has id, title, source, collection, size, chunks, embedded, stage (received, read, chunked, searchable, complete or failed),
+        cause (why it failed or stays as it is) and seconds_left (until it is complete; null when that is not known).
         """
         with _in_words():
             scope = _scope(request, "read")
-            found = documents.list_documents(self._running().services.db, scope, _id(conversation_id, "conversation_id"))
+            db = self._running().services.db
+            found = progress.with_seconds_left(db, documents.list_documents(db, scope, _id(conversation_id, "conversation_id")))
             return [plain.document(one) for one in found]
 
     def add_document(self, file: dict, collection: str | None = None, conversation_id: str | None = None, request: gr.Request = None) -> dict:

@@ -1,4 +1,4 @@
-"""The command line: index, ask, search, users, keys, eval, bench, probe, link, worker. Works beside a running app and without one.
+"""The command line: index, documents, ask, search, users, keys, eval, bench, probe, link, worker. Works beside a running app and without one.
 
 Errors are one sentence on stderr and exit code 1; a wrong command line is 2. What a command does is in the module of its kind.
 """
@@ -83,6 +83,15 @@ def _parser(needs_command: bool) -> argparse.ArgumentParser:
     made = command(verbs, "explain", "answers.explain", "say why an answer does, or does not, rest on a document", as_json, acting)
     made.add_argument("message_id", help="of the question or of its answer, as ask --json prints them")
     made.add_argument("document_id", help="as search --json prints it")
+
+    what = verbs.add_parser("documents", help="how far documents are; cancel, try again").add_subparsers(dest="what", metavar="WHAT", required=True)
+    command(what, "list", "documents.list_all", "list the documents that the person may read, with their state", as_json, acting)
+    for name, words in (
+        ("show", "show when it reached which stage, with counts, attempts and causes"),
+        ("cancel", "stop reading or embedding it: a new one is deleted, another keeps its passages"),
+        ("retry", "go on with one that failed, was cancelled, or is found by words only"),
+    ):
+        command(what, name, f"documents.{name}", words, as_json, acting).add_argument("document_id", metavar="ID")
 
     users = verbs.add_parser("users", help="add people").add_subparsers(dest="what", metavar="WHAT", required=True)
     made = command(users, "add", "people.add_user", "add a person and print the first key", as_json)

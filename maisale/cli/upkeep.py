@@ -103,8 +103,14 @@ def use_embedder(args: argparse.Namespace) -> int:
 def list_jobs(args: argparse.Namespace) -> int:
     with Opened(args, alone=True) as (services, _):
         found = dead_letters.listed(services)
-    lines = [f"{one.job.id}  {one.job.kind:<15}  {one.about}: {one.job.cause}" for one in found] or ["Nothing was given up."]
-    _say(args, [{"id": one.job.id, "kind": one.job.kind, "about": one.about, "cause": one.job.cause} for one in found], "\n".join(lines))
+    lines = []
+    for one in found:
+        lines.append(f"{one.job.id}  {one.job.kind:<15}  {one.about}: {one.job.cause}")
+        lines += [f"    > {' '.join(one.text.split())}"] if one.text else []
+    data = [
+        {"id": one.job.id, "kind": one.job.kind, "about": one.about, "text": one.text, "cause": one.job.cause, "attempts": one.job.attempts} for one in found
+    ]
+    _say(args, data, "\n".join(lines or ["Nothing was given up."]))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Jobs that were given up: what they were about and why, tried again or left."""
+"""Jobs that were given up: what they were about and why, tried again or left. Everybody sees those about their own things, admins their tenant's."""
 
 from __future__ import annotations
 
@@ -6,22 +6,45 @@ from dataclasses import dataclass
 
 from maisale.contracts import Transaction
 from maisale.errors import NotFound
-from maisale.records import Job
+from maisale.records import Job, Scope
 from maisale.services import Services
-from maisale.store import documents, jobs
+from maisale.store import chunks, conversations, documents, facts, jobs
+
+EVERY_TENANT = "*"
+MESSAGE, DELETED, PRIVATE = "a message", "something deleted", "a private document"  # what stands for a title
+TEXT_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """about: the document's title. What is private to a person, and messages, are not named: whoever looks may not read them."""
+    """about: the document's title. text: where the passage begins that was not taken, or the message; empty when there is none.
+
+    What is private to a person, and messages, are named and quoted only to that person.
+    """
 
     job: Job
     about: str
+    text: str = ""
 
 
 def listed(services: Services, tenant_id: str | None = None) -> list[DeadLetter]:
-    """The latest first. tenant_id: only this tenant's."""
-    return [DeadLetter(job, _about(services, job)) for job in jobs.dead(services.db, tenant_id)]
+    """Everybody's, or one tenant's, the latest first: for who runs the server."""
+    return [_letter(services, job) for job in jobs.dead(services.db, tenant_id)]
+
+
+def visible(services: Services, scope: Scope, managed: str = "") -> list[DeadLetter]:
+    """Those that a person may see, the latest first. managed: the tenant whose admin the person is, or EVERY_TENANT."""
+    own = {job.id: job for job in jobs.dead_of(services.db, scope)}
+    others = jobs.dead(services.db, None if managed == EVERY_TENANT else managed) if managed else []
+    both = {job.id: job for job in others} | own
+    return [_letter(services, job, own=job.id in own) for job in sorted(both.values(), key=lambda job: -(job.ended_at or 0))]
+
+
+def check_visible(services: Services, scope: Scope, managed: str, job_id: str) -> str:
+    """The id. Raises NotFound for a job that this person may not see, or that was not given up."""
+    if all(one.job.id != job_id for one in visible(services, scope, managed)):
+        raise NotFound("There is no job of this id that was given up. GET /v1/jobs lists them.")
+    return job_id
 
 
 def retry(services: Services, job_id: str) -> None:
@@ -34,7 +57,7 @@ def retry(services: Services, job_id: str) -> None:
         if job.kind == "read_document":
             documents.set_stage(tx, job.subject_id, "received")
         elif job.kind == "embed_document" and not job.payload:
-            documents.set_stage(tx, job.subject_id, "searchable")
+            documents.go_on(tx, job.subject_id)
 
     services.db.write(work)
     services.wake(job_id)
@@ -46,8 +69,21 @@ def skip(services: Services, job_id: str) -> None:
         raise NotFound("There is no job of this id that was given up. `jobs list` shows them.")
 
 
-def _about(services: Services, job: Job) -> str:
+def _letter(services: Services, job: Job, own: bool = False) -> DeadLetter:
     row = documents.document_row(services.db, job.subject_id)
     if row is None:
-        return "a message" if job.kind == "embed_message" else "something deleted"
-    return row["title"] if documents.is_shared(services.db, row) else "a private document"
+        message = conversations.message_row(services.db, job.subject_id)
+        about = MESSAGE if job.kind == "embed_message" else DELETED
+        return DeadLetter(job, about, message["text"][:TEXT_CHARACTERS] if message and own else "")
+    if not own and not documents.is_shared(services.db, row):
+        return DeadLetter(job, PRIVATE)
+    return DeadLetter(job, row["title"], _text(services, job))
+
+
+def _text(services: Services, job: Job) -> str:
+    """The first passage that the job left without a vector."""
+    embedder = job.payload["build"] if job.kind == "embed_document" and job.payload else facts.get_fact(services.db, facts.EMBEDDER)
+    if job.kind != "embed_document" or embedder is None:
+        return ""
+    lacking = chunks.missing_vectors(services.db, job.subject_id, embedder)
+    return lacking[0].text[:TEXT_CHARACTERS] if lacking else ""

@@ -1,4 +1,4 @@
-"""What people do with documents: add, open, try again, remove, and mirror a folder. Reading and indexing them is the worker's.
+"""What people do with documents: add, open and remove. Reading and indexing them is the worker's, trying again and cancelling readings.py's.
 
 A document's bytes are on the disk before its row exists, and its row goes before its bytes: a crash leaves at most a file without a row,
 which the next start sweeps away.
@@ -17,6 +17,7 @@ from maisale.contracts import Transaction
 from maisale.errors import BadInput, NotAllowed, NotFound, Unreadable
 from maisale.library.decoding import clean
 from maisale.library.files import keep_file
+from maisale.library.passages import forget_aside
 from maisale.library.reading import check_kind
 from maisale.records import PUBLIC_TENANT, Chunk, Document, Scope
 from maisale.services import Services
@@ -79,28 +80,13 @@ def remove_document(services: Services, scope: Scope, document_id: str) -> None:
         check_may_change(tx, scope, document_id)
         return erase(services, tx, document_id)
 
-    _end(services, services.db.write(work), [document_id])
+    end(services, services.db.write(work), [document_id])
 
 
 def erase_documents(services: Services, document_ids: Sequence[str]) -> None:
     """Removes these documents, whoever owns them, one after the other so that others' writes go in between."""
     for document_id in document_ids:
-        _end(services, services.db.write(lambda tx, one=document_id: erase(services, tx, one)), [document_id])
-
-
-def retry_document(services: Services, scope: Scope, document_id: str) -> Document:
-    """Reads a failed document again. Raises NotFound, NotAllowed, or BadInput when it has not failed."""
-
-    def work(tx: Transaction) -> str:
-        check_may_change(tx, scope, document_id)
-        row = documents.document_row(tx, document_id)
-        if row["stage"] != "failed":
-            raise BadInput(f"{row['title']} has not failed, so there is nothing to try again.")
-        documents.set_stage(tx, document_id, "received")
-        return jobs.add(tx, row["tenant_id"], "read_document", document_id)
-
-    services.wake(services.db.write(work))
-    return documents.get_document(services.db, scope, document_id)
+        end(services, services.db.write(lambda tx, one=document_id: erase(services, tx, one)), [document_id])
 
 
 def open_file(services: Services, scope: Scope, document_id: str) -> tuple[Path, Document]:
@@ -124,7 +110,7 @@ def delete_conversation(services: Services, scope: Scope, conversation_id: str) 
         return job_ids, files
 
     job_ids, files = services.db.write(work)
-    _end(services, job_ids, files)
+    end(services, job_ids, files)
 
 
 def sweep_files(services: Services, older_than_s: float = 3600) -> int:
@@ -192,8 +178,11 @@ def receive(
 
 
 def erase(services: Services, tx: Transaction, document_id: str) -> list[str]:
-    """Everything of a document but its file; returns the jobs that take it out of the vector index."""
+    """Everything of a document but its file; returns the jobs that take it out of the vector index. Whoever reads or embeds it stops."""
+    row = documents.document_row(tx, document_id)
     jobs.forget(tx, [document_id])
+    if row:
+        forget_aside(services.words, tx, row["tenant_id"], document_id)
     job_ids = _erase_chunks(services, tx, document_id, chunks.chunks_of(tx, document_id))
     documents.delete_document(tx, document_id)
     return job_ids
@@ -241,7 +230,8 @@ def _erase_chunks(services: Services, tx: Transaction, subject_id: str, found: S
     return job_ids
 
 
-def _end(services: Services, job_ids: Sequence[str], document_ids: Sequence[str]) -> None:
+def end(services: Services, job_ids: Sequence[str], document_ids: Sequence[str]) -> None:
+    """After a transaction that erased: rings for its jobs and removes the documents' files."""
     for job_id in job_ids:
         services.wake(job_id)
     _unlink(services, document_ids)

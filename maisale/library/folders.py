@@ -106,6 +106,8 @@ def _sync_file(services: Services, scope: Scope, report: SyncReport, source: str
 
     def work(tx: Transaction) -> str | None:
         if known and documents.renew_document(tx, document_id, size=size, content_hash=digest, modified_at=state.st_mtime):
+            jobs.cancel(tx, document_id)  # what is read of the version before is not wanted any more
+            jobs.forget_ended(tx, document_id)
             return jobs.add(tx, documents.document_row(tx, document_id)["tenant_id"], "read_document", document_id, "bulk")
         if documents.documents_named(tx, report.collection_id, source):
             return None  # another sync of this folder was faster

@@ -1,7 +1,7 @@
 """What each job does: a file to passages, passages to words and vectors, vectors to the index. Every step may be repeated and doubles nothing.
 
-A text that no embedder takes stays searchable by words, and its document says so. A model or an index that is away puts the job back and costs no
-attempt; a wrong answer costs one. How jobs are remembered is store/jobs.py's, when they run tasks.py's.
+A text that no embedder takes stays searchable by words, its document says so, and its job is a dead letter at once. A model or an index that is
+away puts the job back and costs no attempt; a wrong answer costs one. How jobs are remembered is store/jobs.py's, when they run tasks.py's.
 """
 
 from __future__ import annotations
@@ -14,28 +14,24 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-import numpy as np
-
-from maisale.contracts import Embedder, KeptIndex, Transaction
+from maisale.contracts import Transaction
 from maisale.errors import IndexUnavailable, MaiSaleError, ModelFailed, ModelUnavailable, StorageFailed, Unreadable
 from maisale.library.chunking import Piece, chunk_text
 from maisale.library.embedders import Embedders
+from maisale.library.embedding import BATCH, Embedding
+from maisale.library.interruptions import Cancelled, GoOn, Stopping
 from maisale.library.messages import write_message
-from maisale.library.passages import SLICE, Passages, slices
+from maisale.library.passages import Passages, slices
+from maisale.library.read_back import WORDS_LOST, read_back
 from maisale.library.reader_process import Reader
-from maisale.records import Chunk, Job, VectorRow
+from maisale.records import Chunk, Job, Reached
 from maisale.services import Services
-from maisale.store import chunks, documents, jobs
-from maisale.text import indexed_text
+from maisale.store import chunks, documents, jobs, ledger
 
 log = logging.getLogger(__name__)
 
-BATCH = 32  # texts given to an embedder at once, between two looks at whether to stop
-READ_BACK = 8  # vectors of a document that are searched for after it was indexed
-
-
-class Stopping(MaiSaleError):
-    """The worker is ending; the job goes on in the next one."""
+LONG = 1_000_000  # characters of a text whose reading is in its ledger before it was cut into passages
+REFUSED = "the embedding model gives no vector for the text"
 
 
 class Indexing:
@@ -47,6 +43,7 @@ class Indexing:
         self._stopping = stopping or threading.Event()
         self._reader = Reader()
         self._passages = Passages(services)
+        self._embedding = Embedding(services, self._stopping)
         self._kinds: dict[str, Callable[[Job], None]] = {
             "read_document": self._read_document,
             "embed_document": self._embed_document,
@@ -62,6 +59,8 @@ class Indexing:
         db, bulk = self._services.db, job.lane == "bulk"
         try:
             self._kinds[job.kind](job)
+        except Cancelled:
+            log.info("%s %s was cancelled", job.kind, job.subject_id)
         except Stopping as problem:
             cause = str(problem)
             db.write(lambda tx: jobs.put_back(tx, job, cause, wait_s=0.0), bulk=bulk)
@@ -92,9 +91,10 @@ class Indexing:
         """Tells the subject of a dead job what became of it: what cannot be read has failed, what has no vectors is still found by words."""
         row = documents.document_row(tx, job.subject_id)
         if row and job.kind == "read_document":
-            documents.set_stage(tx, job.subject_id, "failed", cause=cause)
+            documents.set_stage(tx, job.subject_id, "failed", cause=cause, attempts=job.attempts)
         elif row and job.kind == "embed_document" and row["stage"] == "searchable":
-            documents.set_stage(tx, job.subject_id, "searchable", cause=f"It is found by words only. {cause}")
+            told = cause if cause.startswith(WORDS_LOST) else f"It is found by words only. {cause}"
+            documents.set_stage(tx, job.subject_id, "searchable", cause=told, attempts=job.attempts)
 
     # Passages
 
@@ -106,18 +106,25 @@ class Indexing:
         try:
             if not path.is_file():
                 raise Unreadable(f"The file of {row['title']} is gone from the server. Add it again.")
-            pieces = chunk_text(self._reader.read(path, row["title"]))
+            parts = self._reader.read(path, row["title"], GoOn(self._services.db, job, self._stopping))
+            read = Reached("read", time.time(), sum(len(part.text) for part in parts))
+            if read.counted > LONG:
+                self._passages.note(job, [read])
+            pieces = chunk_text(parts)
         except Unreadable as problem:
             self._fail(job, str(problem))
             return
-        self._passages.replace(job, row["owner_id"], document_chunks(row, pieces))
+        chunked = Reached("chunked", time.time(), len(pieces))
+        self._passages.replace(job, row["owner_id"], document_chunks(row, pieces), [read, chunked])
 
     def _fail(self, job: Job, cause: str) -> None:
         """The document has failed for good; passages of an earlier version must not answer for it."""
         old = chunks.chunks_of(self._services.db, job.subject_id)
 
         def work(tx: Transaction) -> None:
-            documents.set_stage(tx, job.subject_id, "failed", cause=cause, chunks=0)
+            if not jobs.renew(tx, job):
+                raise Cancelled("It was cancelled.")
+            documents.set_stage(tx, job.subject_id, "failed", cause=cause, chunks=0, attempts=job.attempts)
             self._passages.remove(tx, old)
             if old:
                 payload = {"tenant_id": old[0].tenant_id, "kind": "documents", "keys": [chunk.key for chunk in old]}
@@ -129,7 +136,9 @@ class Indexing:
 
     def _embed_message(self, job: Job) -> None:
         self._services.db.write(lambda tx: write_message(tx, self._services.words, job.subject_id), bulk=job.lane == "bulk")
-        self._embed(job)
+        if refused := [chunk for name in self._names(job) for chunk in self._embedding.embed(job, name)]:
+            which = "It" if len(refused) == 1 else "A part of it"
+            self._services.db.write(lambda tx: jobs.give_up(tx, job, f"{which} is found by words only: {REFUSED}."))
 
     def _embed_messages(self, taken: Sequence[Job]) -> None:
         """All of them, and their end, in a few transactions. Raises when anything is in the way of one."""
@@ -142,8 +151,8 @@ class Indexing:
             lacking = [chunk for job in taken for chunk in chunks.missing_vectors(db, job.subject_id, name)]
             for _, group in groupby(sorted(lacking, key=lambda chunk: chunk.tenant_id), key=lambda chunk: chunk.tenant_id):
                 for batch in slices(list(group), BATCH):
-                    self._go_on()
-                    vectors, refused = self._vectors_once(embedder, batch)
+                    GoOn(db, taken[0], self._stopping)()
+                    vectors, refused = self._embedding.vectors_once(embedder, batch)
                     if refused:
                         raise ModelFailed(f"{name} takes {len(refused)} of {len(batch)} messages not.")
                     db.write(lambda tx, name=name, vectors=vectors: chunks.save_vectors(tx, name, vectors), bulk=True)
@@ -152,7 +161,7 @@ class Indexing:
             for (tenant_id, kind), group in groupby(waiting, key=lambda one: one[:2]):
                 rows = [row for _, _, row in group]
                 if self._services.vectors is not None:
-                    self._write_index(self._services.vectors, tenant_id, name, kind, rows)
+                    self._embedding.write_index(self._services.vectors, tenant_id, name, kind, rows)
                 indexed.append((name, [row.key for row in rows], read_at))
 
         def end(tx: Transaction) -> None:
@@ -165,71 +174,31 @@ class Indexing:
 
     def _embed_document(self, job: Job) -> None:
         self._passages.clear_aside(job)
-        refused = self._embed(job)
-        if not job.payload:  # a build beside changes nothing that people see
-            self._services.db.write(lambda tx: _complete(tx, job.subject_id, refused), bulk=job.lane == "bulk")
+        searched, *beside = self._names(job)
+        if job.payload:  # a build beside changes nothing that people see
+            self._embedding.embed(job, searched)
+            return
+        lacking = len(chunks.missing_vectors(self._services.db, job.subject_id, searched))
+        self._note_embedding(job, lacking)
+        refused = self._embedding.embed(job, searched)
+        read_back(self._services, job.subject_id, searched, self._services.vectors)
+        self._services.db.write(lambda tx: _complete(tx, job, refused), bulk=job.lane == "bulk")
+        for name in beside if not refused else []:  # with refused ones the job has ended; the build beside finds the document by itself
+            self._embedding.embed(job, name)
 
-    def _embed(self, job: Job) -> list[Chunk]:
-        """Vectors of every embedder that wants them, in SQL and in the index; returns the chunks that an embedder refused."""
-        names = [job.payload["build"]] if job.payload else self._embedders.wanted()
-        found = {name: self._services.embedder_named(name) for name in names}
-        refused = [chunk for embedder in found.values() if embedder for chunk in self._embed_with(embedder, job)]
-        if away := [name for name, embedder in found.items() if embedder is None]:
-            raise ModelUnavailable(f"The embedding model {away[0]} is away.")
-        return refused
+    def _names(self, job: Job) -> list[str]:
+        """The embedders that want vectors, the one that is searched first."""
+        return [job.payload["build"]] if job.payload else self._embedders.wanted()
 
-    def _embed_with(self, embedder: Embedder, job: Job) -> list[Chunk]:
-        refused: list[Chunk] = []
-        for batch in slices(chunks.missing_vectors(self._services.db, job.subject_id, embedder.name), BATCH):
-            self._go_on()
-            vectors, failed = self._vectors_once(embedder, batch)
-            refused += failed
+    def _note_embedding(self, job: Job, lacking: int) -> None:
+        """What the rate of embedding is measured from."""
 
-            def keep(tx: Transaction, vectors: Sequence[tuple[Chunk, np.ndarray]] = vectors) -> None:
-                chunks.save_vectors(tx, embedder.name, vectors)
-                jobs.renew(tx, job)
+        def work(tx: Transaction) -> None:
+            row = documents.document_row(tx, job.subject_id)
+            if row and row["stage"] == "searchable":
+                ledger.note(tx, job.subject_id, "embedding", counted=row["chunks"] - lacking)
 
-            self._services.db.write(keep, bulk=True)
-        self._index(embedder.name, job)
-        return refused
-
-    def _vectors_once(self, embedder: Embedder, batch: Sequence[Chunk]) -> tuple[list[tuple[Chunk, np.ndarray]], list[Chunk]]:
-        """The vectors of `batch` and the chunks that were refused. The same text, in the batch or in the tenant's library, is embedded once."""
-        digests = {chunk.key: chunks.digest_of(chunk) for chunk in batch}
-        known = chunks.known_vectors(self._services.db, embedder.name, batch[0].tenant_id, list(digests.values()))
-        first = {digests[chunk.key]: chunk for chunk in reversed(batch) if digests[chunk.key] not in known}
-        made, refused = _vectors(embedder, list(reversed(first.values())))
-        known |= {digests[chunk.key]: vector for chunk, vector in made}
-        lost = {digests[chunk.key] for chunk in refused}
-        return [(chunk, known[digest]) for chunk in batch if (digest := digests[chunk.key]) in known], [one for one in batch if digests[one.key] in lost]
-
-    def _index(self, embedder: str, job: Job) -> None:
-        """Brings the subject's vectors into the index and reads some of them back by a search."""
-        db, index, read_at = self._services.db, self._services.vectors, time.time()
-        waiting = chunks.unindexed_vectors(db, embedder, job.subject_id)
-        for (tenant_id, kind), group in groupby(waiting, key=lambda one: one[:2]):
-            for batch in slices([row for _, _, row in group], SLICE):
-                if index is not None:
-                    self._go_on()
-                    self._write_index(index, tenant_id, embedder, kind, batch)
-                keys = [row.key for row in batch]
-
-                def mark(tx: Transaction, keys: Sequence[str] = keys) -> None:
-                    chunks.mark_indexed(tx, embedder, keys, read_at)
-                    jobs.renew(tx, job)
-
-                db.write(mark, bulk=True)
-
-    def _write_index(self, index: KeptIndex, tenant_id: str, embedder: str, kind: str, rows: Sequence[VectorRow]) -> None:
-        index.upsert(tenant_id, embedder, kind, rows)
-        sample = rows[:: max(1, len(rows) // READ_BACK)]
-        if index.lost(tenant_id, embedder, kind, sample):
-            index.upsert(tenant_id, embedder, kind, rows)
-            if lost := index.lost(tenant_id, embedder, kind, sample):
-                raise ModelFailed(f"The vector index took {len(rows)} passages and does not find {len(lost)} of them again.")
-        there = chunks.existing(self._services.db, "vectors", [row.key for row in rows])
-        if gone := [row.key for row in rows if row.key not in there]:  # deleted while they were on their way
-            index.delete(tenant_id, embedder, kind, gone)
+        self._services.db.write(work, bulk=True)
 
     def _remove_vectors(self, job: Job) -> None:
         """Takes deleted chunks out of the index of every embedder; one that was made again meanwhile stays."""
@@ -241,11 +210,6 @@ class Indexing:
         for tenant_id, embedder, kind in index.indexes():
             if (tenant_id, kind) == (gone["tenant_id"], gone["kind"]):
                 index.delete(tenant_id, embedder, kind, keys)
-
-    def _go_on(self) -> None:
-        if self._stopping.is_set():
-            raise Stopping("The worker is ending; the next one goes on.")
-
 
 def document_chunks(row: Mapping[str, Any], pieces: Sequence[Piece]) -> list[Chunk]:
     """The chunks of a document. row: of the table documents."""
@@ -269,36 +233,24 @@ def document_chunks(row: Mapping[str, Any], pieces: Sequence[Piece]) -> list[Chu
     ]
 
 
-def _vectors(embedder: Embedder, batch: Sequence[Chunk]) -> tuple[list[tuple[Chunk, np.ndarray]], list[Chunk]]:
-    """The vectors of `batch`, and the chunks that the embedder refuses: one of them does not cost the others theirs."""
-    left, refused = list(batch), []
-    while left:
-        try:
-            rows = embedder.vectors([indexed_text(chunk.title, chunk.heading, chunk.text) for chunk in left])
-            return list(zip(left, rows, strict=True)), refused
-        except ModelFailed as problem:
-            if not problem.positions:
-                raise
-            log.warning("%s gives no vector for %s", embedder.name, ", ".join(left[position].key for position in problem.positions))
-            refused += [left[position] for position in problem.positions]
-            left = [chunk for position, chunk in enumerate(left) if position not in problem.positions]
-    return [], refused
-
-
 def _title_of(pieces: Sequence[Piece]) -> str:
     """The document's own title: the one heading that everything in it stands below."""
     roots = {piece.heading.split(" > ")[0] for piece in pieces}
     return roots.pop() if len(roots) == 1 else ""
 
 
-def _complete(tx: Transaction, document_id: str, refused: Sequence[Chunk]) -> None:
-    """Vectors find the document too, or it says which of its passages only words find."""
-    row = documents.document_row(tx, document_id)
-    if row is None or row["stage"] not in ("searchable", "complete"):
-        return  # deleted, or being read anew
+def _complete(tx: Transaction, job: Job, refused: Sequence[Chunk]) -> None:
+    """Vectors find the document too, or it says which of its passages only words find, and the job is a dead letter."""
+    document_id, row = job.subject_id, documents.document_row(tx, job.subject_id)
+    if row is None or row["stage"] not in ("searchable", "complete") or not jobs.renew(tx, job):
+        return  # deleted, being read anew, or cancelled
+    ledger.note(tx, document_id, "embedded", counted=row["chunks"] - len(refused))
     if not refused:
-        documents.set_stage(tx, document_id, "complete")
+        unread = row["cancelled"] == "reading"  # these are the passages of the version before
+        documents.set_stage(tx, document_id, "complete", cause=row["cause"] if unread else "", cancelled=row["cancelled"] if unread else "")
         return
     first = refused[0].position + 1
     which = f"Passage {first} is" if len(refused) == 1 else f"{len(refused)} passages, the first of them passage {first}, are"
-    documents.set_stage(tx, document_id, "searchable", cause=f"{which} found by words only: the embedding model gives no vector for the text.")
+    cause = f"{which} found by words only: {REFUSED}."
+    documents.set_stage(tx, document_id, "searchable", cause=cause, attempts=job.attempts)
+    jobs.give_up(tx, job, cause)

@@ -6,13 +6,15 @@ shows; then one short transaction exchanges the keys.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace as with_key
 
-from maisale.contracts import Transaction
-from maisale.records import Chunk, Job
+from maisale.contracts import LexicalIndex, Transaction
+from maisale.library.interruptions import Cancelled
+from maisale.records import Chunk, Job, Reached
 from maisale.services import Services
-from maisale.store import chunks, documents, jobs
+from maisale.store import chunks, documents, jobs, ledger
 
 SLICE = 200  # chunks in one transaction: other processes wait for its end, about 0.3 s
 # In the place of "#" in a key of the index of words: a version that is coming in, and one that is on its way out.
@@ -25,14 +27,19 @@ class Passages:
     def __init__(self, services: Services):
         self._services = services
 
-    def replace(self, job: Job, owner_id: str, made: Sequence[Chunk]) -> None:
-        """The document's passages and their words, searchable in one step; adds what comes next."""
+    def replace(self, job: Job, owner_id: str, made: Sequence[Chunk], reached: list[Reached]) -> None:
+        """The document's passages and their words, searchable in one step; adds what comes next. reached: what its ledger does not say yet.
+
+        Raises Cancelled; then its passages are those of before.
+        """
         old = chunks.chunks_of(self._services.db, job.subject_id)
         if max(len(old), len(made)) > SLICE:
+            self.note(job, reached)
             added = self._exchange(job, owner_id, old, made)
         else:
 
             def work(tx: Transaction) -> list[str]:
+                ledger.note_all(tx, job.subject_id, reached)
                 self.remove(tx, old)
                 chunks.insert_chunks(tx, owner_id, made)
                 self._services.words.add(tx, made)
@@ -41,6 +48,15 @@ class Passages:
             added = self._write_for_document(job, work)
         for job_id in added or []:
             self._services.wake(job_id)
+
+    def note(self, job: Job, reached: list[Reached]) -> None:
+        """What takes time is in the ledger, and in the document's state, before it is over."""
+
+        def work(tx: Transaction) -> None:
+            ledger.note_all(tx, job.subject_id, reached)
+            documents.pass_stage(tx, job.subject_id, reached[-1].stage)
+
+        self._write_for_document(job, work)
 
     def _exchange(self, job: Job, owner_id: str, old: Sequence[Chunk], made: Sequence[Chunk]) -> list[str] | None:
         """Brings a long version in slices under keys of its own, which no search shows, and exchanges the keys in one short transaction."""
@@ -68,17 +84,19 @@ class Passages:
         for aside in (_COMING, _GOING):
 
             def remove(tx: Transaction, begin: str = job.subject_id + aside) -> int:
-                jobs.renew(tx, job)
+                if not jobs.renew(tx, job):
+                    raise Cancelled("It was cancelled.")
                 return self._services.words.remove_some(tx, job.tenant_id, "documents", begin, SLICE)
 
             while self._services.db.write(remove, bulk=True) == SLICE:
                 pass
 
     def _write_for_document(self, job: Job, work: Callable[[Transaction], list[str] | None]) -> list[str] | None:
-        """`work` in a transaction, unless the document was deleted meanwhile."""
+        """`work` in a transaction, unless the document was deleted meanwhile. Raises Cancelled."""
 
         def unless_deleted(tx: Transaction) -> list[str] | None:
-            jobs.renew(tx, job)
+            if not jobs.renew(tx, job):
+                raise Cancelled("It was cancelled.")
             return work(tx) if documents.document_row(tx, job.subject_id) else None
 
         return self._services.db.write(unless_deleted, bulk=job.lane == "bulk")
@@ -98,6 +116,13 @@ class Passages:
             keys = [chunk.key for chunk in old]
             self._services.words.remove(tx, old[0].tenant_id, chunks.kind_of(old[0]), keys)
             chunks.delete_chunks(tx, keys)
+
+
+def forget_aside(words: LexicalIndex, tx: Transaction, tenant_id: str, document_id: str) -> None:
+    """What an exchange that goes on, or was broken off, keeps under the two other kinds of keys."""
+    chunks.forget_incoming(tx, document_id)
+    for aside in (_COMING, _GOING):
+        words.remove_some(tx, tenant_id, "documents", document_id + aside, sys.maxsize)
 
 
 def slices(items: Sequence, size: int) -> Iterator[Sequence]:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +37,26 @@ class Reader:
         self._read_s, self._memory_mb = read_s, memory_mb
         self._idle: deque[_Process] = deque()
 
-    def read(self, path: Path, name: str) -> list[Part]:
-        """As reading.read. Raises Unreadable also for a file that takes too long or too much memory."""
+    def read(self, path: Path, name: str, go_on: Callable[[], None] | None = None) -> list[Part]:
+        """As reading.read. go_on: asked every second; what it raises ends the reading.
+
+        Raises Unreadable also for a file that takes too long or too much memory.
+        """
         check_kind(name)
         if Path(name).suffix.lower() in PLAIN:
             return read(path, name)
         process = self._take()
         try:
-            answer = process.ask({"path": str(path.absolute()), "name": name}, self._read_s)
+            answer = process.ask({"path": str(path.absolute()), "name": name}, self._read_s, go_on)
         except TimeoutError as problem:
             process.end()
             raise Unreadable(f"{name} could not be read within {self._read_s:.0f} s. Split it, or save it in a simpler form, and add it again.") from problem
         except (EOFError, OSError, ValueError) as problem:
             process.end()
             raise Unreadable(f"{name} needs more memory than it may, or broke its reader. Split it, or save it in another form.") from problem
+        except BaseException:  # of go_on: the process is in the middle of a file that nobody wants
+            process.end()
+            raise
         if process.files < FILES:
             self._idle.append(process)
         else:
@@ -82,15 +89,15 @@ class _Process:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def ask(self, asked: dict[str, str], wait_s: float) -> dict[str, Any]:
-        """Raises TimeoutError, or EOFError when the process ended."""
+    def ask(self, asked: dict[str, str], wait_s: float, go_on: Callable[[], None] | None) -> dict[str, Any]:
+        """Raises TimeoutError, EOFError when the process ended, or what go_on raises."""
         self.files += 1
         ends = time.monotonic() + wait_s
         self._process.stdin.write(json.dumps(asked).encode() + b"\n")
-        length = int.from_bytes(receive(self._process.stdout, 8, ends), "big")
+        length = int.from_bytes(receive(self._process.stdout, 8, ends, go_on), "big")
         if length > ANSWER_MB << 20:
             raise ValueError("the answer is too long")
-        return json.loads(receive(self._process.stdout, length, ends))
+        return json.loads(receive(self._process.stdout, length, ends, go_on))
 
     def end(self) -> None:
         self._process.kill()

@@ -139,15 +139,17 @@ V1: tuple[Call, ...] = (
     Call("DELETE", "/v1/documents/{document_id}", "write", 404, by={"colleague": 403, "manager": None}, values={"document_id": "shared_id"}),
     Call("POST", "/v1/documents/{document_id}/retry", "write", 404),
     Call("POST", "/v1/documents/{document_id}/retry", "write", 404, by={"colleague": 403, "manager": 422}, values={"document_id": "shared_id"}),
+    Call("POST", "/v1/documents/{document_id}/cancel", "write", 404),
+    Call("POST", "/v1/documents/{document_id}/cancel", "write", 404, by={"colleague": 403, "manager": 422}, values={"document_id": "shared_id"}),
     # Read by everybody, changed by the instance's admin only, who is told that it has not failed.
     Call("POST", "/v1/documents/{document_id}/retry", "write", 403, by={"admin": 422}, values={"document_id": "help_id"}),
     Call("GET", "/v1/search", "read", 200, {"params": {"q": "{topics}", "limit": "50"}}, shows={"owner": "document shared", "colleague": "shared"}),
     Call("GET", "/v1/search", "read", 404, {"params": {"q": "{topics}", "conversation_id": "{conversation_id}"}}, shows="file"),
     Call("GET", "/v1/search", "read", 404, {"params": {"q": "{topics}", "collection": "{collection}"}}, shows="document"),
-    # what was given up: a tenant's admin sees the own tenant's
-    Call("GET", "/v1/jobs", ADMIN),
-    Call("POST", "/v1/jobs/{job_id}/retry", ADMIN, 404, values={"job_id": "document_id"}),
-    Call("POST", "/v1/jobs/{job_id}/skip", ADMIN, 404, values={"job_id": "document_id"}),
+    # what was given up: everybody sees the own things', a tenant's admin the tenant's
+    Call("GET", "/v1/jobs", "read"),
+    Call("POST", "/v1/jobs/{job_id}/retry", "write", 404, values={"job_id": "document_id"}),
+    Call("POST", "/v1/jobs/{job_id}/skip", "write", 404, values={"job_id": "document_id"}),
     # keys
     Call("GET", "/v1/me", ANYONE, shows="person"),
     Call("GET", "/v1/keys", ANYONE, shows="key"),

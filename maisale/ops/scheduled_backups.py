@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from pathlib import Path
 
@@ -40,6 +41,22 @@ def run(db: Database, settings: Settings) -> None:
     for old in kept(settings)[settings.backup_keep :]:
         old.unlink(missing_ok=True)
     log.info("a backup was written to %s", target)
+
+
+def sweep(settings: Settings) -> int:
+    """Removes what a killed worker left of a backup that it was writing. For a worker that has just become the only one. Returns how many."""
+    folder = Path(settings.backup_dir) if settings.backup_dir else None
+    if folder is None or not folder.is_dir():
+        return 0
+    left = [*folder.glob(f"{_PATTERN}.*.part"), *folder.glob(f".{_PATTERN}-*")]  # the file on its way, and the copy of the database
+    for path in left:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    if left:
+        log.info("%d leftovers of a backup that broke off were removed", len(left))
+    return len(left)
 
 
 def kept(settings: Settings) -> list[Path]:

@@ -13,15 +13,18 @@ from typing import Any
 from maisale.contracts import Database, Transaction
 from maisale.errors import NotFound
 from maisale.records import PUBLIC_TENANT, Collection, Document, Named, Scope, SearchFilter
+from maisale.store import ledger
 from maisale.store.conversations import get_conversation
 
 HELP = "Mai-Sale help"  # searched while nothing else is indexed, afterwards only when chosen
 
 _READABLE = "((c.tenant_id = :tenant AND (c.owner_id = :user OR c.visibility = 'tenant')) OR c.visibility = 'public')"
 _DOCUMENT = """d.id, d.collection_id, coalesce(c.name, '') AS collection, d.title, d.source, d.media_type, d.size, d.received_at, d.modified_at,
-               d.stage, d.chunks, d.cause, d.conversation_id,
+               d.stage, d.chunks, d.cause, d.conversation_id, d.failed_after, d.cancelled,
                (SELECT count(DISTINCT v.key) FROM vectors AS v WHERE v.document_id = d.id AND v.indexed = 1) AS embedded,
-               (SELECT coalesce(max(j.attempts), 0) FROM jobs AS j WHERE j.subject_id = d.id) AS attempts"""
+               (SELECT coalesce(max(j.attempts), 0) FROM jobs AS j WHERE j.subject_id = d.id AND j.payload = '') AS attempts,
+               EXISTS (SELECT 1 FROM jobs AS j WHERE j.subject_id = d.id AND j.state = 'running' AND j.payload = '') AS running,
+               coalesce((SELECT max(j.cause) FROM jobs AS j WHERE j.subject_id = d.id AND j.state = 'pending' AND j.payload = ''), '') AS waits"""
 _DOCUMENTS = "documents AS d LEFT JOIN collections AS c ON c.id = d.collection_id"
 # A conversation's file belongs to the person whose conversation it is; every other document to whoever may read its collection.
 _MAY_READ = f"((d.conversation_id IS NOT NULL AND d.tenant_id = :tenant AND d.owner_id = :user) OR (d.conversation_id IS NULL AND {_READABLE}))"
@@ -135,6 +138,7 @@ def receive_document(
         modified_at=modified_at,
         stage="received",
     )
+    ledger.begin(tx, document_id)
 
 
 def list_documents(db: Database, scope: Scope, conversation_id: str | None = None) -> list[Document]:
@@ -146,7 +150,7 @@ def list_documents(db: Database, scope: Scope, conversation_id: str | None = Non
     else:
         condition, values = "d.conversation_id IS NULL", {}
     sql = f"SELECT {_DOCUMENT} FROM {_DOCUMENTS} WHERE {condition} AND {_MAY_READ} ORDER BY d.received_at DESC, d.source"
-    return [Document(**row) for row in db.rows(sql, **values, **who)]
+    return [_document(row) for row in db.rows(sql, **values, **who)]
 
 
 def document_names(
@@ -174,7 +178,11 @@ def get_document(source: Database | Transaction, scope: Scope, document_id: str)
     rows = source.rows(sql, id=document_id, tenant=scope.tenant_id, user=scope.user_id)
     if not rows:
         raise NotFound("There is no such document. It may have been deleted.")
-    return Document(**rows[0])
+    return _document(rows[0])
+
+
+def _document(row: dict[str, Any]) -> Document:
+    return Document(**{**row, "running": bool(row["running"])})
 
 
 def documents_of_collection(db: Database, collection_id: str) -> list[dict[str, Any]]:
@@ -205,9 +213,11 @@ def documents_named(tx: Transaction, collection_id: str, source: str) -> list[di
 
 def renew_document(tx: Transaction, document_id: str, *, size: int, content_hash: str, modified_at: float | None) -> int:
     """The same document with new contents, back at the stage `received`; 0 when it was deleted meanwhile."""
-    sql = """UPDATE documents SET size = :size, content_hash = :hash, modified_at = :modified, received_at = :now, stage = 'received', cause = ''
-             WHERE id = :id"""
-    return tx.execute(sql, size=size, hash=content_hash, modified=modified_at, now=time.time(), id=document_id)
+    sql = "UPDATE documents SET size = :size, content_hash = :hash, modified_at = :modified, received_at = :now WHERE id = :id"
+    renewed = tx.execute(sql, size=size, hash=content_hash, modified=modified_at, now=time.time(), id=document_id)
+    if renewed:
+        set_stage(tx, document_id, "received")
+    return renewed
 
 
 def note_modified(tx: Transaction, document_id: str, modified_at: float) -> None:
@@ -225,10 +235,33 @@ def documents_of_conversation(tx: Transaction, conversation_id: str) -> list[str
     return [row["id"] for row in tx.rows("SELECT id FROM documents WHERE conversation_id = :id", id=conversation_id)]
 
 
-def set_stage(tx: Transaction, document_id: str, stage: str, *, cause: str = "", chunks: int | None = None) -> None:
-    """chunks: how many passages it has now, when that changed."""
-    sql = "UPDATE documents SET stage = :stage, cause = :cause, chunks = coalesce(:chunks, chunks) WHERE id = :id"
-    tx.execute(sql, stage=stage, cause=cause, chunks=chunks, id=document_id)
+def set_stage(tx: Transaction, document_id: str, stage: str, *, cause: str = "", chunks: int | None = None, attempts: int = 0, cancelled: str = "") -> None:
+    """Where the document stands, also in its ledger; `received` begins a new one. chunks: how many passages it has now, when that changed.
+
+    attempts: of the job, when it failed. cancelled: reading or embedding, as in the record.
+    """
+    sql = """UPDATE documents SET failed_after = CASE WHEN :stage <> 'failed' THEN '' WHEN stage = 'failed' THEN failed_after ELSE stage END,
+             was_complete = CASE WHEN :stage = 'complete' THEN 1 ELSE was_complete END,
+             stage = :stage, cause = :cause, cancelled = :cancelled, chunks = coalesce(:chunks, chunks) WHERE id = :id"""
+    if not tx.execute(sql, stage=stage, cause=cause, cancelled=cancelled, chunks=chunks, id=document_id):
+        return
+    if stage == "received":
+        ledger.begin(tx, document_id)
+        return
+    # What it was before stays in the ledger: here nothing was reached.
+    entry = ("cancelled" if cancelled else "halted") if stage == "searchable" and cause else stage
+    ledger.note(tx, document_id, entry, counted=chunks, attempts=attempts, cause=cause)
+
+
+def go_on(tx: Transaction, document_id: str) -> None:
+    """Embedding is tried again: what held it up is forgotten."""
+    tx.execute("UPDATE documents SET cause = '', cancelled = '' WHERE id = :id", id=document_id)
+    ledger.forget(tx, document_id, ("halted", "cancelled"))
+
+
+def pass_stage(tx: Transaction, document_id: str, stage: str) -> None:
+    """Reached on the way to the next; its ledger is the caller's to write."""
+    tx.execute("UPDATE documents SET stage = :stage WHERE id = :id", stage=stage, id=document_id)
 
 
 def stage_counts(db: Database) -> dict[str, int]:

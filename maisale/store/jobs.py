@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from maisale.contracts import Database, Transaction
-from maisale.records import Job
+from maisale.records import PUBLIC_TENANT, Job, Scope
 
 LANES = ("people", "bulk")  # in the order of who goes first
 ATTEMPTS = 3  # wrong answers until a job is dead
@@ -26,7 +26,10 @@ LONGEST_BACKOFF_S = 300.0
 AWAY_S = 5.0  # until a job whose service is away is tried again
 PAUSE_S = 300.0  # the same while the service is known to be away; `hurry` ends it
 
-_JOB = "id, kind, subject_id, lane, state, attempts, cause, tenant_id, payload"
+PRUNED_S = 7 * 86400.0  # how long an ended job is kept that nobody has to look at
+OF_DOCUMENTS = ("read_document", "embed_document")
+
+_JOB = "id, kind, subject_id, lane, state, attempts, cause, tenant_id, payload, ended_at"
 _DUE = f"((state = 'pending' AND next_at <= :now) OR (state = 'running' AND lease_until < :now AND crashes < {CRASHES - 1}))"
 
 
@@ -94,9 +97,26 @@ def claim_alike(db: Database, job: Job, limit: int, lease_s: float = LEASE_S) ->
     return [_job(row) for row in db.write(lambda tx: tx.rows(sql, lease=now + lease_s, limit=limit, **values), bulk=job.lane == "bulk")]
 
 
-def renew(tx: Transaction, job: Job, lease_s: float = LEASE_S) -> None:
-    """Between the steps of long work: it is still alive."""
-    tx.execute("UPDATE jobs SET lease_until = :lease WHERE id = :id AND state = 'running'", lease=time.time() + lease_s, id=job.id)
+def renew(tx: Transaction, job: Job, lease_s: float = LEASE_S) -> bool:
+    """Between the steps of long work: it is still alive. False: somebody cancelled it, and nothing more of it may be stored."""
+    return bool(tx.execute("UPDATE jobs SET lease_until = :lease WHERE id = :id AND state = 'running'", lease=time.time() + lease_s, id=job.id))
+
+
+def wanted(db: Database, job: Job) -> bool:
+    """Whether the job is still to be done: it was not cancelled, nor its subject deleted."""
+    return bool(db.rows("SELECT 1 FROM jobs WHERE id = :id AND state = 'running'", id=job.id))
+
+
+def open_of(tx: Transaction, document_id: str) -> bool:
+    """Whether a document is being read or embedded, or is to be. An embedder that is built beside does not count."""
+    sql = "SELECT 1 FROM jobs WHERE subject_id = :id AND state IN ('pending', 'running') AND kind IN :kinds AND payload = '' LIMIT 1"
+    return bool(tx.rows(sql, id=document_id, kinds=list(OF_DOCUMENTS)))
+
+
+def cancel(tx: Transaction, document_id: str) -> None:
+    """Whoever reads or embeds the document finds its job gone at the next step."""
+    sql = "DELETE FROM jobs WHERE subject_id = :id AND state IN ('pending', 'running') AND kind IN :kinds AND payload = ''"
+    tx.execute(sql, id=document_id, kinds=list(OF_DOCUMENTS))
 
 
 def finish(tx: Transaction, job: Job) -> None:
@@ -117,6 +137,12 @@ def fail(tx: Transaction, job: Job, cause: str) -> bool:
     return dead
 
 
+def give_up(tx: Transaction, job: Job, cause: str) -> None:
+    """It went wrong in a way that another try does not mend: dead at once."""
+    sql = "UPDATE jobs SET state = 'dead', cause = :cause, ended_at = :now WHERE id = :id AND state = 'running'"
+    tx.execute(sql, cause=cause, now=time.time(), id=job.id)
+
+
 def put_back(tx: Transaction, job: Job, cause: str, wait_s: float = AWAY_S) -> None:
     """A service is away: the attempt does not count, and the job is tried again a little later."""
     tx.execute(
@@ -134,13 +160,25 @@ def hurry(tx: Transaction, kinds: Sequence[str]) -> None:
 
 
 def forget(tx: Transaction, subject_ids: Sequence[str]) -> None:
-    """Removes the ended jobs of what is deleted: their causes name files."""
-    tx.execute("DELETE FROM jobs WHERE subject_id IN :ids AND state IN ('done', 'dead')", ids=list(subject_ids))
+    """Removes the jobs of what is deleted: the causes of ended ones name files, and the others have nothing to do. Those that empty the index stay."""
+    sql = "DELETE FROM jobs WHERE subject_id IN :ids AND (state IN ('done', 'dead', 'skipped') OR kind <> 'remove_vectors')"
+    tx.execute(sql, ids=list(subject_ids))
+
+
+def forget_ended(tx: Transaction, subject_id: str) -> None:
+    """Of a document that is read again: what became of it before is no longer of interest."""
+    tx.execute("DELETE FROM jobs WHERE subject_id = :id AND state IN ('done', 'dead', 'skipped')", id=subject_id)
 
 
 def forget_tenant(tx: Transaction, tenant_id: str) -> None:
     """Removes the ended jobs of a tenant that is deleted."""
-    tx.execute("DELETE FROM jobs WHERE tenant_id = :id AND state IN ('done', 'dead')", id=tenant_id)
+    tx.execute("DELETE FROM jobs WHERE tenant_id = :id AND state IN ('done', 'dead', 'skipped')", id=tenant_id)
+
+
+def prune(tx: Transaction, limit: int, older_than_s: float = PRUNED_S) -> int:
+    """Removes up to `limit` jobs that ended well, or were skipped, so long ago; dead letters stay. Returns how many went."""
+    old = "SELECT id FROM jobs WHERE state IN ('done', 'skipped') AND ended_at < :before LIMIT :limit"
+    return tx.execute(f"DELETE FROM jobs WHERE id IN ({old})", before=time.time() - older_than_s, limit=limit)
 
 
 def backoff_s(attempts: int) -> float:
@@ -185,6 +223,15 @@ def dead(db: Database, tenant_id: str | None = None, limit: int = 1000) -> list[
     return [_job(row) for row in db.rows(sql, tenant=tenant_id, limit=limit)]
 
 
+def dead_of(db: Database, scope: Scope, limit: int = 1000) -> list[Job]:
+    """The dead letters about a person's own documents and messages, the latest first."""
+    own = """(EXISTS (SELECT 1 FROM documents AS d WHERE d.id = subject_id AND d.owner_id = :user)
+              OR EXISTS (SELECT 1 FROM messages AS m WHERE m.id = subject_id AND m.user_id = :user AND m.tenant_id = :tenant))"""
+    sql = f"""SELECT {_JOB} FROM jobs WHERE state = 'dead' AND tenant_id IN :tenants AND {own} ORDER BY ended_at DESC LIMIT :limit"""
+    tenants = [scope.tenant_id, PUBLIC_TENANT]
+    return [_job(row) for row in db.rows(sql, user=scope.user_id, tenant=scope.tenant_id, tenants=tenants, limit=limit)]
+
+
 def revive(tx: Transaction, job_id: str) -> bool:
     """A dead letter is tried again from the beginning. Returns whether there was one."""
     sql = """UPDATE jobs SET state = 'pending', attempts = 0, crashes = 0, cause = '', next_at = :now, ended_at = NULL
@@ -200,6 +247,20 @@ def skip(tx: Transaction, job_id: str) -> bool:
 def get(source: Database | Transaction, job_id: str) -> Job | None:
     rows = source.rows(f"SELECT {_JOB} FROM jobs WHERE id = :id", id=job_id)
     return _job(rows[0]) if rows else None
+
+
+def queue_of_documents(db: Database, limit: int = 1000) -> list[dict[str, Any]]:
+    """The documents that are read and embedded, or wait for it, in the order in which that is done, those that are at it first.
+
+    Each has subject_id, kind, state, next_at and renewed_at of its job; chunks and embedded of the document; began_at and counted, since when and
+    from how many passages it is embedded.
+    """
+    sql = """SELECT j.subject_id, j.kind, j.state, j.next_at, j.lease_until - :lease AS renewed_at, d.chunks, s.reached_at AS began_at, s.counted,
+             (SELECT count(DISTINCT v.key) FROM vectors AS v WHERE v.document_id = d.id AND v.indexed = 1) AS embedded
+             FROM jobs AS j JOIN documents AS d ON d.id = j.subject_id LEFT JOIN stages AS s ON s.document_id = d.id AND s.stage = 'embedding'
+             WHERE j.state IN ('running', 'pending') AND j.kind IN :kinds AND j.payload = ''
+             ORDER BY j.state DESC, CASE WHEN j.lane = 'people' THEN 0 ELSE 1 END, j.next_at LIMIT :limit"""
+    return db.rows(sql, lease=LEASE_S, kinds=list(OF_DOCUMENTS), limit=limit)
 
 
 def open_with(db: Database, payload: Any) -> int:

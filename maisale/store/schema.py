@@ -114,4 +114,17 @@ MIGRATIONS: list[tuple[str, list[str]]] = [
             "CREATE INDEX vectors_digest ON vectors(embedder, tenant_id, digest) WHERE digest <> ''",
         ],
     ),
+    (
+        "006_ledger_of_documents",
+        [
+            # When the present reading of a document reached which stage; a new reading begins anew. What was read before this table existed has none.
+            """CREATE TABLE stages (
+                document_id TEXT NOT NULL REFERENCES documents(id) ON DELETE CASCADE, stage TEXT NOT NULL, reached_at DOUBLE PRECISION NOT NULL,
+                counted INTEGER, attempts INTEGER NOT NULL DEFAULT 0, cause TEXT NOT NULL DEFAULT '', PRIMARY KEY (document_id, stage))""",
+            "ALTER TABLE documents ADD COLUMN was_complete INTEGER NOT NULL DEFAULT 0",
+            "UPDATE documents SET was_complete = 1 WHERE stage = 'complete'",
+            "ALTER TABLE documents ADD COLUMN cancelled TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE documents ADD COLUMN failed_after TEXT NOT NULL DEFAULT ''",
+        ],
+    ),
 ]

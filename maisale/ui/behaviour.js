@@ -236,7 +236,8 @@
     else if (what === "rename") { const form = item.querySelector(".renaming"); row(button, form, true); form.firstChild.focus(); form.firstChild.select(); }
     else {
       if (panel === "rail" && what !== "delete") { go("chat"); drawer(false); }
-      send(panel, "select", { do: what, id });
+      if (what === "steps") open.steps = open.steps === id ? "" : id;
+      send(panel, "select", panel === "documents" ? { do: what, id, opened: open.steps || "" } : { do: what, id });
     }
   };
 
@@ -373,6 +374,6 @@
     panel: (name, element, trigger, watch) => { triggers[name] = trigger; redrawn(name, element); watch("value", () => redrawn(name, element)); },
     opened: (id) => { write({ c: id }, address().has("c") || !id); },
     asked: () => address().get("c") || "",
-    page: () => root.dataset.page,
+    page: () => (root.dataset.page === "documents" && open.steps ? `documents ${open.steps}` : root.dataset.page),
   };
 })();

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection as Names
 from collections.abc import Sequence
 
+from maisale.library.dead_letters import DeadLetter
 from maisale.library.documents import KNOWLEDGE
 from maisale.records import Document
 from maisale.text import fold
-from maisale.ui.markup import asks_delete, bar, dot, esc, find_box, icon, size_in_words, tool, when
+from maisale.ui.causes import told
+from maisale.ui.ledger import Opened, given_up, left_in_words, steps
+from maisale.ui.markup import Clock, asks_delete, bar, dot, esc, find_box, icon, size_in_words, tool
 from maisale.ui.texts import say
 
 LISTED = 400  # rows; more would make the page slow, and nobody reads them
@@ -22,13 +26,18 @@ def documents_page(
     may_write: bool,
     read_only: Names[str] = (),
     notice: str = "",
+    letters: Sequence[DeadLetter] = (),
+    opened: Opened | None = None,
     offset_minutes: int = 0,
     now: float | None = None,
 ) -> str:
-    """read_only: ids of collections that this person may read and not change. notice: what went wrong, in words."""
+    """read_only: ids of collections that this person may read and not change. notice: what went wrong, in words. letters: what was given up.
+    opened: the document whose steps are shown.
+    """
+    clock = Clock(language, offset_minutes, now or time.time())
     failed = sum(one.stage == "failed" for one in documents)
     running = sum(not one.ended for one in documents)
-    rows = "".join(_row(one, language, may_write and one.collection_id not in read_only, offset_minutes, now) for one in documents[:LISTED])
+    rows = "".join(_row(one, clock, may_write and one.collection_id not in read_only, opened) for one in documents[:LISTED])
     names = "".join(f"<th>{say(language, key)}</th>" for key in ("document", "state", "received"))
     head = f'<tr>{names}<th><span class="unseen">{say(language, "actions")}</span></th></tr>'
     table = f'<table class="documents"><thead>{head}</thead><tbody>{rows}</tbody></table>'
@@ -37,7 +46,8 @@ def documents_page(
     return (
         f'<section class="documents-page" lang="{language}"><header class="pane-head">{menu_button(language)}<h1>{say(language, "documents")}</h1>'
         f"<span>{summary(documents, running, failed, language)}</span></header>"
-        f'<div class="pane-body">{drop_zone(language, "library", upload_mb) if may_write else ""}{said}{_filters(len(documents), running, failed, language)}'
+        f'<div class="pane-body">{drop_zone(language, "library", upload_mb) if may_write else ""}{said}'
+        f"{given_up(letters, clock, may_write)}{_filters(len(documents), running, failed, language)}"
         f'{table if documents else f"""<p class="hint">{say(language, "no_documents")}</p>"""}{more}</div></section>'
     )
 
@@ -73,47 +83,64 @@ def _filters(total: int, running: int, failed: int, language: str) -> str:
     return f'<div class="filters">{chips}{find_box(say(language, "find_document"))}</div>'
 
 
-def _row(one: Document, language: str, may_change: bool, offset_minutes: int, now: float | None) -> str:
+def _row(one: Document, clock: Clock, may_change: bool, opened: Opened | None) -> str:
+    language, shown = clock.language, opened is not None and opened.document_id == one.id
     kind = "failed" if one.stage == "failed" else "complete" if one.ended else "running"
     passages = say(language, "n_passages", n=one.chunks) if one.chunks else ""
     facts = [one.collection, one.source if one.source != one.title else "", passages, size_in_words(one.size, language)]
+    title = f'<button type="button" class="titled" data-do="steps" aria-expanded="{"true" if shown else "false"}">{esc(one.title)}{icon("down", 14)}</button>'
+    listed = steps(one, opened.steps, clock) if shown else ""
     return (
         f'<tr data-id="{esc(one.id)}" data-kind="{kind}" data-folded="{esc(fold(f"{one.title} {one.source} {one.collection}"))}">'
-        f'<td class="name"><b>{esc(one.title)}</b><small>{esc(" · ".join(fact for fact in facts if fact))}</small></td>'
-        f'<td class="state">{state(one, language)}</td><td class="time">{when(one.received_at, language, offset_minutes, now)}</td>'
+        f'<td class="name"><b>{title}</b><small>{esc(" · ".join(fact for fact in facts if fact))}</small>{listed}</td>'
+        f'<td class="state">{state(one, language)}</td><td class="time">{clock.when(one.received_at)}</td>'
         f'<td class="act">{_actions(one, language, may_change)}</td></tr>'
     )
 
 
 def state(one: Document, language: str) -> str:
-    """A dot, and the words without which it never stands; a bar while passages are embedded; the cause of a failure."""
+    """A dot, and the words without which it never stands; a bar and the time left while passages are embedded; causes."""
     if one.stage == "failed":
-        what, _, remedy = one.cause.partition(". ")
-        title = say(language, "stage_failed") + (f": {what.rstrip('.')}" if what else "")
-        return f'<span class="line err">{dot("bad")}{esc(title)}</span>' + (f'<small class="err">{esc(remedy)}</small>' if remedy else "")
-    cause = f"<small>{esc(one.cause)}</small>" if one.cause else ""
+        return _failed(one, language)
+    cause = say(language, f"cancelled_{one.cancelled}") if one.cancelled else told(one.cause, language)
+    small = f"<small>{esc(cause)}</small>" if cause else ""
     if one.stage == "complete":
-        return f'<span class="line ok">{dot("ok")}{say(language, "stage_complete")}</span>{cause}'
+        return f'<span class="line ok">{dot("ok")}{say(language, "stage_complete")}</span>{small}'
     if cause:
-        return f'<span class="line">{dot("hollow")}{say(language, f"stage_{one.stage}")}</span>{cause}'
+        return f'<span class="line">{dot("hollow")}{say(language, f"stage_{one.stage}")}</span>{small}'
+    waits = f"<small>{esc(told(one.waits, language))}</small>" if one.waits else ""
     if one.stage == "searchable" and one.chunks:
         share = min(1.0, one.embedded / one.chunks)
-        words = say(language, "stage_embedding", done=one.embedded, all=one.chunks)
-        return f'<span class="line">{dot("hollow")}{words}</span>{bar(share)}'
-    muted = " muted" if one.stage == "received" else ""
-    return f'<span class="line{muted}">{dot("hollow")}{say(language, f"stage_{one.stage}")}</span>'
+        words = say(language, "stage_embedding" if one.running else "stage_embedding_waits", done=one.embedded, all=one.chunks)
+        left = f"<small>{left_in_words(one.seconds_left, language)}</small>" if one.seconds_left is not None else ""
+        return f'<span class="line">{dot("hollow")}{words}</span>{bar(share)}{left}{waits}'
+    muted = " muted" if one.stage == "received" and not one.running else ""
+    key = "stage_reading" if one.stage == "received" and one.running else f"stage_{one.stage}"
+    return f'<span class="line{muted}">{dot("hollow")}{say(language, key)}</span>{waits}'
+
+
+def _failed(one: Document, language: str) -> str:
+    """What, then where and how often it was tried, then the remedy."""
+    if one.cancelled:
+        return f'<span class="line err">{dot("bad")}{say(language, "cancelled_unread")}</span>'
+    what, _, remedy = told(one.cause, language).partition(". ")
+    title = say(language, "stage_failed") + (f": {what.rstrip('.')}" if what else "")
+    where = {"received": "failed_reading", "read": "failed_preparing", "chunked": "failed_preparing"}.get(one.failed_after)
+    facts = [say(language, where)] if where else []
+    facts += [say(language, "n_attempts", n=one.attempts)] if one.attempts > 1 else []
+    circumstances = f'<small>{" · ".join(facts)}</small>' if facts else ""
+    return f'<span class="line err">{dot("bad")}{esc(title)}</span>{circumstances}' + (f'<small class="err">{esc(remedy)}</small>' if remedy else "")
 
 
 def _actions(one: Document, language: str, may_change: bool) -> str:
-    """Open what can be read, cancel what runs, retry what failed; deleting asks first."""
+    """Open what can be read, cancel what runs, retry what did not go well; deleting asks first."""
     open_link = f'<a class="button" href="/files/{esc(one.id)}" target="_blank" rel="noopener">{say(language, "open")}</a>'
     if not may_change:
         return open_link if one.searchable else ""
-    first = open_link
-    if one.stage == "failed":
-        first = f'<button type="button" class="button accent" data-do="retry">{say(language, "retry")}</button>'
-    elif not one.ended:
-        return f'<button type="button" class="button" data-do="remove">{say(language, "cancel")}</button>'
+    if not one.ended:
+        return f'<button type="button" class="button" data-do="cancel" title="{say(language, "cancel_what")}">{say(language, "cancel")}</button>'
+    retry = f'<button type="button" class="button accent" data-do="retry">{say(language, "retry")}</button>' if one.stage == "failed" or one.cause else ""
+    first = retry + (open_link if one.searchable else "")
     return first + tool("ask-delete", "trash", say(language, "delete"), one.title) + asks_delete("remove", language)
 
 

@@ -96,6 +96,11 @@ def decimal(number: float | None, language: str, places: int = 2) -> str:
     return text.replace(".", ",") if language == "vi" else text
 
 
+def whole(number: int, language: str) -> str:
+    """A count with its thousands apart."""
+    return f"{number:,}".replace(",", ".") if language == "vi" else f"{number:,}"
+
+
 def highlighted(text: str, spans: Sequence[str]) -> str:
     """`text` escaped, with every verbatim occurrence of `spans` as whole words marked; the longest span wins where they overlap."""
     wanted = sorted({span for span in spans if span.strip()}, key=len, reverse=True)
@@ -148,6 +153,15 @@ def moment(seconds: float, language: str, offset_minutes: int = 0, now: float | 
     return f"{day}, {at:%H:%M}" if days == 1 else day
 
 
+def instant(seconds: float, language: str, offset_minutes: int = 0, now: float | None = None) -> str:
+    """A moment that is past, to the second; with its date when it was not today."""
+    at, today = local(seconds, offset_minutes), local(now or time.time(), offset_minutes)
+    if at.date() == today.date():
+        return f"{at:%H:%M:%S}"
+    day = f"{at:%d/%m/%Y}" if language == "vi" else f"{at.day} {at:%b %Y}"
+    return f"{day}, {at:%H:%M:%S}"
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """How one page writes moments."""
@@ -161,6 +175,9 @@ class Clock:
 
     def when(self, seconds: float) -> str:
         return when(seconds, self.language, self.offset_minutes, self.now)
+
+    def instant(self, seconds: float) -> str:
+        return instant(seconds, self.language, self.offset_minutes, self.now)
 
 
 def size_in_words(size: int, language: str) -> str:

@@ -14,15 +14,17 @@ from maisale.access.pages import LANGUAGE_COOKIE
 from maisale.chat.explain import explain
 from maisale.chat.mentions import file_name
 from maisale.errors import IndexUnavailable, NotAllowed, NotFound
+from maisale.library import dead_letters, progress
 from maisale.records import PUBLIC_TENANT, Caller, Named, Reply, Scope
 from maisale.services import Services
-from maisale.store import accounts, conversations, documents
+from maisale.store import accounts, conversations, documents, ledger
 from maisale.text import fold
 from maisale.ui import documents as documents_html
 from maisale.ui import panels, people_page, rail
 from maisale.ui.account import account_page
 from maisale.ui.choice import Choice
 from maisale.ui.explained import in_words
+from maisale.ui.ledger import Opened
 from maisale.ui.steps import Step
 from maisale.ui.suggestions import Suggestions
 from maisale.ui.texts import LANGUAGES, say
@@ -161,8 +163,10 @@ def empty_for(services: Services, who: Reader, choice: str, suggestions: Suggest
     return panels.empty_page(asked, services.models.status, who.language, services.settings.upload_mb, who.may("write"))
 
 
-def documents_for(services: Services, who: Reader, notice: str = "") -> str:
-    listed = documents.list_documents(services.db, who.scope)
+def documents_for(services: Services, who: Reader, notice: str = "", opened_id: str = "") -> str:
+    """opened_id: of the document whose steps are shown; one that this person may not read shows none."""
+    listed = progress.with_seconds_left(services.db, documents.list_documents(services.db, who.scope))
+    opened = next((Opened(one.id, ledger.of_document(services.db, one.id)) for one in listed if one.id == opened_id), None)
     shared = {one.id for one in documents.list_collections(services.db, who.scope) if one.tenant_id == PUBLIC_TENANT}
     return documents_html.documents_page(
         listed,
@@ -171,14 +175,24 @@ def documents_for(services: Services, who: Reader, notice: str = "") -> str:
         may_write=who.may("write"),
         read_only=() if who.caller.user.role == "instance_admin" else shared,
         notice=notice,
+        letters=dead_letters.visible(services, who.scope, managed(who)),
+        opened=opened,
         offset_minutes=who.offset_minutes,
     )
+
+
+def managed(who: Reader) -> str:
+    """What dead_letters calls so: the tenant that this person manages with this key."""
+    if not who.manages:
+        return ""
+    return dead_letters.EVERY_TENANT if who.caller.user.role == "instance_admin" else who.scope.tenant_id
 
 
 def attached_for(services: Services, who: Reader, conversation_id: str) -> str:
     if not conversation_id:
         return ""
-    return documents_html.attached(documents.list_documents(services.db, who.scope, conversation_id), who.language)
+    listed = progress.with_seconds_left(services.db, documents.list_documents(services.db, who.scope, conversation_id))
+    return documents_html.attached(listed, who.language)
 
 
 def account_for(services: Services, who: Reader, step: Step | None = None) -> str:

@@ -13,7 +13,9 @@ import gradio as gr
 
 from maisale.chat.replies import Replies
 from maisale.errors import MaiSaleError, StorageFailed
-from maisale.library.documents import add_document, remove_document, retry_document
+from maisale.library import dead_letters
+from maisale.library.documents import add_document, remove_document
+from maisale.library.readings import cancel_document, retry_document
 from maisale.store import accounts, conversations
 from maisale.ui import scene
 from maisale.ui.panels import under_composer
@@ -22,6 +24,8 @@ from maisale.ui.screen import Screen, acted, told
 from maisale.ui.texts import LANGUAGES
 
 CLOCK_S = 4.0
+ON_DOCUMENTS = {"remove": remove_document, "cancel": cancel_document, "retry": retry_document}
+ON_JOBS = {"retry-job": dead_letters.retry, "skip-job": dead_letters.skip}
 
 
 class Shelf:
@@ -47,9 +51,9 @@ class Shelf:
         return await self._page(who, " ".join(refused))
 
     async def page_acts(self, request: gr.Request, event: gr.EventData) -> Screen:
-        """Retry, cancel and delete on the documents page; opening the page only looks."""
-        who = scene.reader(request)
-        return await self._page(who, await self._change(who, acted(event)))
+        """Retry, cancel, skip and delete on the documents page; opening the page, or a document's steps, only looks."""
+        who, asked = scene.reader(request), acted(event)
+        return await self._page(who, await self._change(who, asked), asked.get("opened", ""))
 
     async def attached_acts(self, conversation_id: str, request: gr.Request, event: gr.EventData) -> Screen:
         who = scene.reader(request)
@@ -68,17 +72,20 @@ class Shelf:
                 await self.running().services.db.awrite(lambda tx: accounts.set_language(tx, who.caller.user.id, language))
 
     async def tick(self, conversation_id: str, choice: str, seen: str, page: str, request: gr.Request) -> tuple[Any, ...]:
-        """What changed since this page last looked: (banners, header, attached, documents, seen). seen: what it showed, digested."""
+        """What changed since this page last looked: (banners, header, attached, documents, seen). seen: what it showed, digested.
+
+        page: its name and, behind a blank, the document whose steps it shows.
+        """
         who = scene.reader(request)
-        made = await asyncio.to_thread(self._now, who, conversation_id, choice, page == "documents")
+        made = await asyncio.to_thread(self._now, who, conversation_id, choice, page)
         before = seen.split(" ") if seen else [""] * len(made)
         digests = [hashlib.blake2s(html.encode(), digest_size=6).hexdigest() if html is not None else old for html, old in zip(made, before, strict=False)]
         if digests == before or len(digests) != len(made):
             return (*(gr.skip() for _ in made), gr.skip())
         return (*(gr.skip() if new == old else html for html, new, old in zip(made, digests, before, strict=True)), " ".join(digests))
 
-    def _now(self, who: Reader, conversation_id: str, choice: str, with_documents: bool) -> list[str | None]:
-        services = self.running().services
+    def _now(self, who: Reader, conversation_id: str, choice: str, page: str) -> list[str | None]:
+        services, (name, _, opened_id) = self.running().services, page.partition(" ")
         try:
             title = conversations.get_conversation(services.db, who.scope, conversation_id).title if conversation_id else ""
             attached = scene.attached_for(services, who, conversation_id)
@@ -88,21 +95,25 @@ class Shelf:
             scene.banners_for(services, who, self._worker),
             scene.header_for(services, who, title, choice, conversation_id),
             attached,
-            scene.documents_for(services, who) if with_documents else None,
+            scene.documents_for(services, who, opened_id=opened_id) if name == "documents" else None,
         ]
 
-    async def _page(self, who: Reader, notice: str = "") -> Screen:
-        return Screen(documents=await asyncio.to_thread(scene.documents_for, self.running().services, who, notice))
+    async def _page(self, who: Reader, notice: str = "", opened_id: str = "") -> Screen:
+        return Screen(documents=await asyncio.to_thread(scene.documents_for, self.running().services, who, notice, opened_id))
 
     async def _change(self, who: Reader, asked: dict[str, str]) -> str:
-        """Does what was asked with one document; returns what went wrong, in words."""
-        verbs = {"remove": remove_document, "retry": retry_document}
-        verb = verbs.get(asked.get("do", ""))
-        if verb is None:
+        """Does what was asked with one document, or with a job that was given up; returns what went wrong, in words."""
+        services, do, one = self.running().services, asked.get("do", ""), asked.get("id", "")
+        verb, of_job = ON_DOCUMENTS.get(do), ON_JOBS.get(do)
+        if verb is None and of_job is None:
             return ""  # it only looks
         try:
             who.start("write")
-            await asyncio.to_thread(verb, self.running().services, who.scope, asked.get("id", ""))
+            if verb:
+                await asyncio.to_thread(verb, services, who.scope, one)
+            else:
+                await asyncio.to_thread(dead_letters.check_visible, services, who.scope, scene.managed(who), one)
+                await asyncio.to_thread(of_job, services, one)
         except MaiSaleError as problem:
             return told(problem, who.language)
         return ""

@@ -1,12 +1,12 @@
 """Every word of the page, in English and Vietnamese. `say` is the only reader; numbers and dates are written by markup.py.
 
-Those about keys, people and signing in stand in texts_account.py.
+Those about keys, people and signing in stand in texts_account.py, those about the state of documents in texts_documents.py.
 Placeholders in braces are filled by name. A key that ends in _one is the English singular of its stem.
 """
 
 from __future__ import annotations
 
-from maisale.ui import texts_account
+from maisale.ui import texts_account, texts_documents
 
 LANGUAGES = {"en": "English", "vi": "Tiếng Việt"}
 
@@ -171,7 +171,7 @@ _EN = {
     "n_passages": "{n} passages",
     "n_passages_one": "{n} passage",
     "stage_received": "Waiting",
-    "stage_read": "Reading",
+    "stage_read": "Preparing the search",
     "stage_chunked": "Preparing the search",
     "stage_searchable": "Searchable",
     "stage_embedding": "Searchable · embedding {done} of {all} passages",
@@ -352,7 +352,7 @@ _VI = {
     "actions": "Thao tác",
     "n_passages": "{n} đoạn",
     "stage_received": "Đang chờ",
-    "stage_read": "Đang đọc",
+    "stage_read": "Đang chuẩn bị để tìm",
     "stage_chunked": "Đang chuẩn bị để tìm",
     "stage_searchable": "Tìm được",
     "stage_embedding": "Tìm được · đã nhúng {done} trên {all} đoạn",
@@ -383,7 +383,7 @@ _VI = {
     "indexing": "Đang lập chỉ mục {done} trên {all} tài liệu",
 }
 
-TABLES = {"en": {**_EN, **texts_account.EN}, "vi": {**_VI, **texts_account.VI}}
+TABLES = {"en": {**_EN, **texts_account.EN, **texts_documents.EN}, "vi": {**_VI, **texts_account.VI, **texts_documents.VI}}
 
 
 def say(language: str, key: str, **values: object) -> str:

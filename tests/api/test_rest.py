@@ -236,6 +236,37 @@ def test_only_a_failed_document_is_read_again(office, linh):
     office.work_off()
 
 
+def test_a_document_tells_its_ledger_and_can_be_cancelled_until_it_is_complete(office, linh):
+    document = upload(linh, "Opening hours of the yard.", "yard.md").json()
+    assert office.minh.http.post(f"/v1/documents/{document['id']}/cancel").status_code == 403
+    assert office.hoa.http.post(f"/v1/documents/{document['id']}/cancel").status_code == 404
+    assert linh.post(f"/v1/documents/{document['id']}/cancel").json() == {"cancelled": document["id"], "document": None}
+    assert linh.get(f"/v1/documents/{document['id']}").status_code == 404
+    again = upload(linh, "Opening hours of the yard.", "yard.md").json()
+    office.work_off()
+    whole = linh.get(f"/v1/documents/{again['id']}").json()
+    assert [one["stage"] for one in whole["stages"]] == ["received", "read", "chunked", "searchable", "embedding", "embedded", "complete"]
+    assert whole["seconds_left"] is None and linh.post(f"/v1/documents/{again['id']}/cancel").status_code == 422
+
+
+def test_what_was_given_up_is_seen_and_left_by_whose_it_is(office, linh):
+    document = upload(linh, "The yard is wide.", "wide.md", collection="Linh's", visibility="private").json()
+
+    def give_up(tx):
+        tx.execute("UPDATE jobs SET state = 'dead', cause = 'It broke.', ended_at = 1 WHERE subject_id = :id", id=document["id"])
+
+    office.services.db.write(give_up)
+
+    def seen(person):
+        return {one["about"]: one["id"] for one in person.http.get("/v1/jobs").json()}
+
+    job_id = seen(office.linh)["wide.md"]
+    assert seen(office.minh) == seen(office.hoa) == {} and seen(office.mai) == {"a private document": job_id}
+    for stranger in (office.minh, office.hoa):
+        assert {stranger.http.post(f"/v1/jobs/{job_id}/{verb}").status_code for verb in ("retry", "skip")} == {404}
+    assert linh.post(f"/v1/jobs/{job_id}/skip").json() == {"id": job_id, "state": "skipped"} and seen(office.linh) == {}
+
+
 @pytest.mark.parametrize(
     ("name", "content", "form", "status", "words"),
     [

@@ -1,49 +1,16 @@
 """From a received file or a message to words and vectors: every step may be repeated, and what goes wrong is told."""
 
 import threading
-import time
 
-import numpy as np
 import pytest
+from hand import LINH, TEXT, Ollama, Worker
 
 from maisale.backends.chroma import ChromaIndex
-from maisale.errors import BadInput, ModelFailed, ModelUnavailable
+from maisale.errors import BadInput
 from maisale.library import embedders, upkeep
-from maisale.library.embedders import Embedders
 from maisale.library.indexing import Indexing
-from maisale.records import ModelStatus, Scope, SearchFilter
-from maisale.store import chunks, conversations, documents, facts, jobs
-
-LINH = Scope("tenant-a", "linh")
-TEXT = "# Returns\n\nA purifier may be returned within 30 days.\n\n# Filters\n\nThe filter lasts six months."
-
-
-class Ollama:
-    """A model server with an embedder that refuses some words, or is away."""
-
-    name, dimensions = "bge-m3", 8
-
-    def __init__(self, well_s=1000.0):
-        self.away, self.refused, self.answer_wrongly = False, "poison", False
-        self.status = ModelStatus("url", True, None, self.name, checked_at=1.0, well_since=time.time() - well_s)
-
-    def embedder(self):
-        return None if self.away else self
-
-    def vectors(self, texts):
-        if self.away:
-            raise ModelUnavailable("Ollama is away.")
-        if self.answer_wrongly:
-            raise ModelFailed("The model answered with an error.")
-        if bad := tuple(position for position, text in enumerate(texts) if self.refused in text):
-            problem = ModelFailed("no vector")
-            problem.positions = bad
-            raise problem
-        made = np.random.default_rng(len(texts[0])).normal(size=(len(texts), 8)).astype(np.float32)
-        return made / np.linalg.norm(made, axis=1, keepdims=True)
-
-    def close(self):
-        pass
+from maisale.records import SearchFilter
+from maisale.store import chunks, conversations, facts, jobs, ledger
 
 
 @pytest.fixture
@@ -62,43 +29,6 @@ def worker(services):
     return Worker(services)
 
 
-class Worker:
-    def __init__(self, services):
-        self.services, self.db = services, services.db
-        self.embedders = Embedders(services, well_s=100)
-        self.indexing = Indexing(services, self.embedders)
-
-    def work(self):
-        """Does what is due until nothing is; returns the kinds of what was done."""
-        done = []
-        while ids := jobs.due(self.db, 1):
-            job = jobs.claim(self.db, ids[0])
-            self.indexing.do(job)
-            done.append(job.kind)
-        return done
-
-    def receive(self, text=TEXT, name="help.md", document_id="doc"):
-        (self.services.settings.files_dir / document_id).write_text(text, "utf-8")
-
-        def row(tx):
-            place = documents.collection_named(tx, LINH, "Knowledge")
-            documents.receive_document(tx, LINH, place, document_id=document_id, title=name, source=name, media_type="", size=1, content_hash="")
-            jobs.add(tx, LINH.tenant_id, "read_document", document_id)
-            return place
-
-        return self.db.write(row)
-
-    def again(self, kind, subject="doc", payload=None):
-        self.db.write(lambda tx: jobs.add(tx, LINH.tenant_id, kind, subject, "people", payload))
-        return self.work()
-
-    def document(self):
-        return documents.get_document(self.db, LINH, "doc")
-
-    def keys(self, table):
-        return sorted(row["key"] for row in self.db.rows(f"SELECT key FROM {table}"))
-
-
 def test_a_document_becomes_searchable_and_then_complete(worker):
     place = worker.receive()
     worker.indexing.do(jobs.claim(worker.db, jobs.due(worker.db, 1)[0]))
@@ -107,6 +37,31 @@ def test_a_document_becomes_searchable_and_then_complete(worker):
     assert worker.services.words.search("documents", where, [("returned", 1.0)], 5)[0].key == "doc#chunk_0"
     assert worker.work() == ["embed_document"]
     assert (worker.document().stage, worker.document().chunks, worker.document().embedded) == ("complete", 2, 2)
+
+
+def test_its_ledger_says_when_it_reached_which_stage_with_counts(worker):
+    worker.receive()
+    worker.work()
+    steps = ledger.of_document(worker.db, "doc")
+    told = [(one.stage, one.counted) for one in steps]
+    assert told == [("received", None), ("read", len(TEXT)), ("chunked", 2), ("searchable", 2), ("embedding", 0), ("embedded", 2), ("complete", None)]
+    assert [one.reached_at for one in steps] == sorted(one.reached_at for one in steps)
+
+
+def test_a_failure_tells_its_stage_its_cause_and_the_attempts(worker):
+    worker.receive("x")
+    (worker.services.settings.files_dir / "doc").write_text("")
+    worker.work()
+    last = ledger.of_document(worker.db, "doc")[-1]
+    assert (last.stage, last.attempts, worker.document().failed_after) == ("failed", 1, "received") and "is empty" in last.cause
+
+
+def test_a_permanent_error_is_not_tried_again_and_the_poison_is_a_dead_letter(worker):
+    worker.services.models = Ollama()
+    worker.receive(TEXT + "\n\n# Bad\n\npoison")
+    assert worker.work() == ["read_document", "embed_document"]
+    (dead,) = jobs.dead(worker.db)
+    assert (dead.subject_id, dead.attempts) == ("doc", 1) and "Passage 3 is found by words only" in dead.cause
 
 
 def test_doing_it_again_doubles_nothing(worker):
@@ -350,7 +305,8 @@ def test_one_that_no_embedder_takes_leaves_the_others_theirs(worker):
     good, bad, fine = say(worker, "The filter lasts six months.", "This is poison.", "It costs forty euros.")
     worker.indexing.do_together(claimed(worker))
     assert worker.keys("vectors") == sorted(f"{one}#chunk_0" for one in (good, fine))
-    assert jobs.counts(worker.db)["done"] == 3
+    assert jobs.counts(worker.db)["done"] == 2
+    assert [(job.subject_id, job.attempts) for job in jobs.dead(worker.db)] == [(bad, 1)]
 
 
 def test_while_the_model_is_away_they_all_wait(worker):

@@ -88,7 +88,7 @@ def test_an_exchange_that_broke_off_is_begun_anew(services, desk):
     writes = iter(range(100))
 
     def kill_in_the_middle():
-        if next(writes) == 4:
+        if next(writes) == 5:
             raise Killed
 
     indexing = Watching(services, kill_in_the_middle)

@@ -6,6 +6,7 @@ import zipfile
 import pytest
 
 from maisale.errors import Unreadable
+from maisale.library.interruptions import Cancelled
 from maisale.library.reader_process import Reader
 
 
@@ -58,6 +59,20 @@ def test_a_file_that_takes_too_long_is_given_up_and_the_next_is_read(tmp_path):
         assert reader.read(page(tmp_path), "good.html")
     finally:
         reader.close()
+
+
+def test_a_reading_that_nobody_wants_ends_within_seconds_and_the_next_is_read(reader, tmp_path):
+    asked = iter([None, Cancelled("It was cancelled.")])
+
+    def go_on():
+        if problem := next(asked):
+            raise problem
+
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        reader.read(hostile_docx(tmp_path), "slow.docx", go_on)
+    assert time.monotonic() - began < 20 and not reader._idle
+    assert reader.read(page(tmp_path), "good.html", lambda: None)
 
 
 def test_a_file_that_wants_too_much_memory_is_given_up_and_the_next_is_read(tmp_path):

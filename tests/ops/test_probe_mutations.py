@@ -362,7 +362,8 @@ DOCUMENTS = (
     ),
     one("library.documents", "check_may_change", '("instance_admin",) if', '("instance_admin", "tenant_admin") if', "retry", "instead of 403"),
     one("library.documents", "remove_document", "check_may_change(tx, scope, document_id)", "scope.user_id", f"DELETE {A_DOCUMENT}", "private documents was"),
-    one("library.documents", "retry_document", "check_may_change(tx, scope, document_id)", "scope.user_id", "retry", "instead of 404"),
+    one("library.readings", "retry_document", "check_may_change(tx, scope, document_id)", "scope.user_id", "retry", "instead of 404"),
+    one("library.readings", "cancel_document", "check_may_change(tx, scope, document_id)", "scope.user_id", f"POST {A_DOCUMENT}/cancel", "instead of 404"),
     one("library.documents", "open_file", "documents.get_document(services.db, scope, document_id)", NAMELESS, "GET /files", "document"),
     one(
         "library.documents",

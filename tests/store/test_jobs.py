@@ -117,3 +117,25 @@ def test_a_job_that_was_rolled_back_does_not_exist(db):
     with pytest.raises(ValueError):
         db.write(work)
     assert jobs.counts(db) == {"pending": 0, "running": 0, "done": 0, "dead": 0}
+
+
+def test_what_ended_long_ago_goes_and_dead_letters_stay(db):
+    done, skipped, dead, young, waiting = (jobs.claim(db, add(db)) for _ in range(5))
+    db.write(lambda tx: [jobs.finish(tx, done), jobs.finish(tx, young), *(jobs.give_up(tx, one, "cause") for one in (dead, skipped))])
+    db.write(lambda tx: (jobs.skip(tx, skipped.id), tx.execute("UPDATE jobs SET ended_at = 5 WHERE id <> :id AND ended_at > 0", id=young.id)))
+    assert db.write(lambda tx: jobs.prune(tx, 1)) == 1 and db.write(lambda tx: jobs.prune(tx, 9)) == 1
+    assert {one["id"] for one in db.rows("SELECT id FROM jobs")} == {dead.id, young.id, waiting.id}
+
+
+def test_a_cancelled_job_is_not_wanted_and_nothing_of_it_is_written_down(db):
+    job = jobs.claim(db, add(db, "embed_document"))
+    db.write(lambda tx: jobs.cancel(tx, "subject"))
+    assert not jobs.wanted(db, job) and not db.write(lambda tx: jobs.renew(tx, job))
+    db.write(lambda tx: (jobs.put_back(tx, job, "cause"), jobs.fail(tx, job, "cause"), jobs.finish(tx, job)))
+    assert db.rows("SELECT id FROM jobs") == []
+
+
+def test_what_empties_the_index_outlives_its_document(db):
+    read, remove = add(db), add(db, "remove_vectors")
+    db.write(lambda tx: jobs.forget(tx, ["subject"]))
+    assert [row["id"] for row in db.rows("SELECT id FROM jobs")] == [remove] and read != remove

@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from maisale.records import Caller, Collection, Conversation, Document, Key, ModelStatus, Named, Tenant, User
+from maisale.library.dead_letters import MESSAGE, DeadLetter
+from maisale.records import Caller, Collection, Conversation, Document, Job, Key, ModelStatus, Named, Reached, Tenant, User
 from maisale.ui.account import account_page
 from maisale.ui.documents import LISTED, attached, documents_page, state
+from maisale.ui.ledger import Opened
 from maisale.ui.panels import Condition, banners, chosen, empty_page, header
 from maisale.ui.people_page import people_page
 from maisale.ui.rail import day_name, rail
@@ -104,7 +106,14 @@ def test_names_with_a_script_stay_text(shown):
     ("change", "words"),
     [
         ({"stage": "received"}, "Waiting"),
-        ({"stage": "searchable", "embedded": 2}, "Searchable · embedding 2 of 6 passages"),
+        ({"stage": "received", "running": True}, "Reading"),
+        ({"stage": "searchable", "embedded": 2, "running": True}, "Searchable · embedding 2 of 6 passages"),
+        ({"stage": "searchable", "embedded": 2, "waits": "Ollama is away."}, "2 of 6 passages embedded, waiting"),
+        ({"stage": "searchable", "embedded": 2, "running": True, "seconds_left": 43}, "about 45 s left"),
+        ({"stage": "searchable", "embedded": 2, "running": True, "seconds_left": 200}, "about 3 min left"),
+        ({"cancelled": "reading", "cause": "x"}, "Its new version was not read: cancelled."),
+        ({"stage": "failed", "cancelled": "reading", "cause": "x"}, "Failed: cancelled before it was read"),
+        ({"stage": "failed", "cause": "Torn.", "failed_after": "received", "attempts": 3}, "While it was read · 3 attempts"),
         ({}, "Complete"),
         ({"stage": "failed", "cause": "No text was found. Run text recognition on it."}, "Failed: No text was found</span>"),
         ({"stage": "searchable", "cause": "It is found by words only."}, "It is found by words only."),
@@ -123,7 +132,25 @@ def test_what_runs_can_be_cancelled_and_what_failed_tried_again():
 
 
 def test_a_shared_collection_is_only_read():
-    assert "data-do" not in page(PAPER, read_only=("c",))
+    assert not re.search(r'data-do="(?!steps)', page(PAPER, read_only=("c",)))
+
+
+STEPS = (Reached("received", 0.0), Reached("read", 1.0, 900), Reached("failed", 2.0, attempts=3, cause=HOSTILE))
+LETTER = DeadLetter(Job("j", "embed_document", "d", "people", "dead", 3, HOSTILE, ended_at=0.0), HOSTILE, HOSTILE)
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", ("900 characters", "3 attempts", "00:00:02")), ("vi", ("900 ký tự", "3 lần thử", "00:00:02"))])
+def test_the_steps_of_the_opened_document_are_shown_and_of_no_other(language, words):
+    shown = page(PAPER, replace(PAPER, id="e"), opened=Opened("d", STEPS), language=language, now=NOON)
+    assert shown.count('<ol class="steps"') == 1 and 'aria-expanded="true"' in shown
+    assert all(word in shown for word in words) and "<script" not in shown
+
+
+def test_what_was_given_up_stands_with_its_cause_its_text_and_two_buttons():
+    shown = page(PAPER, letters=[LETTER])
+    assert ">Retry<" in shown and ">Skip<" in shown and 'data-id="j"' in shown and "<blockquote>" in shown and "<script" not in shown
+    assert "Một tin nhắn" in page(PAPER, letters=[replace(LETTER, about=MESSAGE)], language="vi")
+    assert 'data-do="skip-job"' not in page(PAPER, letters=[LETTER], may_write=False) and "given-up" not in page(PAPER)
 
 
 def test_a_long_list_says_what_it_leaves_out():

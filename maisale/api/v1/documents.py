@@ -1,10 +1,11 @@
-"""Documents and collections: add, list, read again, remove, search."""
+"""Documents and collections: add, list, read again, cancel, remove, search."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,8 +18,10 @@ from maisale.chat.ask import checked_question
 from maisale.chat.replies import Replies
 from maisale.errors import BadInput
 from maisale.flow.search import search
-from maisale.library.documents import add_document, remove_document, retry_document
-from maisale.store import documents
+from maisale.library import progress
+from maisale.library.documents import add_document, remove_document
+from maisale.library.readings import cancel_document, retry_document
+from maisale.store import documents, ledger
 
 PART = 1 << 20  # bytes copied at a time
 
@@ -35,7 +38,9 @@ def router(running: Callable[[], Replies]) -> APIRouter:
     @routes.get("/documents")
     def list_documents(caller: Reader, conversation_id: str | None = None) -> list[shapes.DocumentOut]:
         """List the documents that you may read, the latest first, or the files of one conversation."""
-        return [shapes.DocumentOut(**plain.document(one)) for one in documents.list_documents(running().services.db, caller.scope, conversation_id)]
+        db = running().services.db
+        listed = progress.with_seconds_left(db, documents.list_documents(db, caller.scope, conversation_id))
+        return [shapes.DocumentOut(**plain.document(one)) for one in listed]
 
     @routes.post("/documents", status_code=202)
     async def add(
@@ -56,9 +61,11 @@ def router(running: Callable[[], Replies]) -> APIRouter:
         return shapes.DocumentOut(**plain.document(made))
 
     @routes.get("/documents/{document_id}")
-    def get_document(document_id: str, caller: Reader) -> shapes.DocumentOut:
-        """Get where a document stands. GET /files/{document_id} brings the file itself."""
-        return shapes.DocumentOut(**plain.document(documents.get_document(running().services.db, caller.scope, document_id)))
+    def get_document(document_id: str, caller: Reader) -> shapes.LedgerOut:
+        """Get where a document stands, and when it reached which stage. GET /files/{document_id} brings the file itself."""
+        db = running().services.db
+        (found,) = progress.with_seconds_left(db, [documents.get_document(db, caller.scope, document_id)])
+        return shapes.LedgerOut(**plain.document(found), stages=[asdict(one) for one in ledger.of_document(db, found.id)])
 
     @routes.delete("/documents/{document_id}")
     def delete_document(document_id: str, caller: Writer) -> shapes.Deleted:
@@ -68,8 +75,14 @@ def router(running: Callable[[], Replies]) -> APIRouter:
 
     @routes.post("/documents/{document_id}/retry")
     def retry(document_id: str, caller: Writer) -> shapes.DocumentOut:
-        """Read a failed document again."""
+        """Go on with a document that failed, was cancelled, or is found by words only."""
         return shapes.DocumentOut(**plain.document(retry_document(running().services, caller.scope, document_id)))
+
+    @routes.post("/documents/{document_id}/cancel")
+    def cancel(document_id: str, caller: Writer) -> shapes.Cancelled:
+        """Stop reading or embedding a document. One that was never complete is deleted; another keeps the passages that it has."""
+        kept = cancel_document(running().services, caller.scope, document_id)
+        return shapes.Cancelled(cancelled=document_id, document=shapes.DocumentOut(**plain.document(kept)) if kept else None)
 
     @routes.get("/search", tags=["search"])
     def find_passages(

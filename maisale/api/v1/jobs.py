@@ -1,25 +1,29 @@
-"""Background work that was given up, for admins: why, again, or left as it is."""
+"""Background work that was given up: why, again, or left as it is. Everybody's own, and to admins their tenants'."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from maisale.access import people
-from maisale.api.v1.shapes import Anyone
+from maisale.api.v1.shapes import Reader, Writer
 from maisale.chat.replies import Replies
-from maisale.errors import NotFound
+from maisale.errors import NotAllowed
 from maisale.library import dead_letters
+from maisale.records import Caller
 
 
 class JobOut(BaseModel):
     id: str
     kind: str
+    subject_id: str = Field(description="Of the document or the message that it is about.")
     about: str
+    text: str = Field(description="Where the passage or message begins that was not taken; empty when there is none, or it is private to somebody else.")
     cause: str
     attempts: int
+    given_up_at: float | None
 
 
 class Changed(BaseModel):
@@ -31,27 +35,44 @@ def router(running: Callable[[], Replies]) -> APIRouter:
     routes = APIRouter(prefix="/jobs", tags=["jobs"])
 
     @routes.get("")
-    def list_given_up(caller: Anyone) -> list[JobOut]:
-        """List what was given up, the latest first, in the tenants that you manage."""
-        found = dead_letters.listed(running().services, people.managed_tenant(caller))
-        return [JobOut(id=one.job.id, kind=one.job.kind, about=one.about, cause=one.job.cause, attempts=one.job.attempts) for one in found]
+    def list_given_up(caller: Reader) -> list[JobOut]:
+        """List what was given up, the latest first: about your documents and messages, and in the tenants that you manage."""
+        return [_out(one) for one in dead_letters.visible(running().services, caller.scope, managed(caller))]
 
     @routes.post("/{job_id}/retry")
-    def retry(job_id: str, caller: Anyone) -> Changed:
+    def retry(job_id: str, caller: Writer) -> Changed:
         """Try it again from the beginning."""
-        dead_letters.retry(running().services, _managed(caller, job_id))
+        services = running().services
+        dead_letters.retry(services, dead_letters.check_visible(services, caller.scope, managed(caller), job_id))
         return Changed(id=job_id, state="pending")
 
     @routes.post("/{job_id}/skip")
-    def skip(job_id: str, caller: Anyone) -> Changed:
+    def skip(job_id: str, caller: Writer) -> Changed:
         """Leave it as it is, and list it no more."""
-        dead_letters.skip(running().services, _managed(caller, job_id))
+        services = running().services
+        dead_letters.skip(services, dead_letters.check_visible(services, caller.scope, managed(caller), job_id))
         return Changed(id=job_id, state="skipped")
 
-    def _managed(caller: Anyone, job_id: str) -> str:
-        """The id, when it is of a job that was given up in a tenant of the caller's."""
-        if all(one.job.id != job_id for one in dead_letters.listed(running().services, people.managed_tenant(caller))):
-            raise NotFound("There is no job of this id that was given up. GET /v1/jobs lists them.")
-        return job_id
-
     return routes
+
+
+def managed(caller: Caller) -> str:
+    """What dead_letters calls so: the tenant that this person manages with this key."""
+    try:
+        return people.managed_tenant(caller) or dead_letters.EVERY_TENANT
+    except NotAllowed:
+        return ""
+
+
+def _out(one: dead_letters.DeadLetter) -> JobOut:
+    job = one.job
+    return JobOut(
+        id=job.id,
+        kind=job.kind,
+        subject_id=job.subject_id,
+        about=one.about,
+        text=one.text,
+        cause=job.cause,
+        attempts=job.attempts,
+        given_up_at=job.ended_at,
+    )

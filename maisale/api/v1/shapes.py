@@ -159,8 +159,30 @@ class DocumentOut(BaseModel):
     cause: str
     attempts: int
     conversation_id: str | None
+    failed_after: str = Field(description="The last stage that it reached before it failed.")
+    cancelled: Literal["", "reading", "embedding"] = Field(description="What was cancelled and not done since.")
+    running: bool = Field(description="A worker is at it now.")
+    waits: str = Field(description="Why it is not gone on with at once, in words.")
+    seconds_left: int | None = Field(description="Until it is complete, measured; null when it is not known.")
     searchable: bool
     ended: bool
+
+
+class ReachedOut(BaseModel):
+    stage: Literal["received", "read", "chunked", "searchable", "embedding", "embedded", "complete", "failed", "cancelled", "halted"]
+    reached_at: float
+    counted: int | None = Field(description="read: characters; chunked, searchable: passages; embedding, embedded: passages that have a vector.")
+    attempts: int = Field(description="Of the job that failed.")
+    cause: str
+
+
+class LedgerOut(DocumentOut):
+    stages: list[ReachedOut] = Field(description="When its present reading reached which stage, in order of time.")
+
+
+class Cancelled(BaseModel):
+    cancelled: str
+    document: DocumentOut | None = Field(description="As it stays; null when it was deleted.")
 
 
 class CollectionOut(BaseModel):

@@ -1,0 +1,98 @@
+"""Nothing is called complete that a search does not find."""
+
+import pytest
+from hand import LINH, Worker
+
+from maisale.backends.chroma import ChromaIndex
+from maisale.backends.exact import ExactIndex
+from maisale.backends.fts5 import FTS5Index
+from maisale.library.read_back import WORDS_LOST
+from maisale.records import SearchFilter
+from maisale.store import jobs
+
+
+@pytest.fixture
+def worker(services):
+    services.vectors = None
+    return Worker(services)
+
+
+def try_to_the_end(worker):
+    for _ in range(jobs.ATTEMPTS):
+        worker.work()
+        worker.db.write(lambda tx: tx.execute("UPDATE jobs SET next_at = 0 WHERE state = 'pending'"))
+
+
+class Deaf(FTS5Index):
+    """Takes words and keeps none."""
+
+    def add(self, tx, chunks):
+        pass
+
+
+class Blind(ExactIndex):
+    """Finds something else than what was asked for."""
+
+    def nearest(self, embedder, kind, where, vector, limit):
+        return super().nearest(embedder, kind, where, -vector, 1)
+
+
+class Forgetful(ChromaIndex):
+    """Takes vectors and keeps none."""
+
+    def upsert(self, tenant_id, embedder, kind, rows):
+        pass
+
+
+def test_what_words_do_not_find_is_not_complete(worker):
+    worker.services.words = Deaf(worker.db)
+    worker.receive()
+    try_to_the_end(worker)
+    assert worker.document().stage == "searchable" and worker.document().cause.startswith(WORDS_LOST)
+    assert [job.kind for job in jobs.dead(worker.db)] == ["embed_document"]
+
+
+def test_what_meaning_does_not_find_is_not_complete(worker):
+    worker.services.exact = Blind(worker.db)
+    worker.receive()
+    try_to_the_end(worker)
+    assert worker.document().stage == "searchable" and "does not find passage 1 again" in worker.document().cause
+
+
+def test_what_the_vector_index_lost_is_not_complete(worker, tmp_path):
+    worker.services.vectors = index = Forgetful(tmp_path / "chroma")
+    index.open()
+    index.ready()
+    worker.receive()
+    try_to_the_end(worker)
+    assert worker.document().stage == "searchable" and "does not find 2 of them again" in worker.document().cause
+    index.release()
+
+
+def test_what_the_index_lost_after_it_was_marked_there_is_not_complete(worker, tmp_path):
+    worker.services.vectors = index = ChromaIndex(tmp_path / "chroma")
+    index.open()
+    index.ready()
+    worker.receive()
+    worker.work()
+    index.delete(LINH.tenant_id, "hash-1024", "documents", ["doc#chunk_0"])
+    worker.db.write(lambda tx: tx.execute("UPDATE documents SET stage = 'searchable'"))
+    worker.again("embed_document")
+    assert worker.document().stage == "searchable"
+    index.release()
+
+
+def test_words_that_went_missing_are_indexed_again(worker):
+    place = worker.receive()
+    worker.indexing.do(jobs.claim(worker.db, jobs.due(worker.db, 1)[0]))
+    worker.db.write(lambda tx: worker.services.words.remove(tx, LINH.tenant_id, "documents", ["doc#chunk_0", "doc#chunk_1"]))
+    worker.work()
+    assert worker.document().stage == "complete"
+    assert worker.services.words.search("documents", SearchFilter((LINH.tenant_id,), (place,)), [("returned", 1.0)], 5)[0].key == "doc#chunk_0"
+
+
+@pytest.mark.parametrize("text", ["---\n\n***", "Same line.\n\n" * 400, "1 2 3", "\u0110\u01b0\u1eddng d\u00e2y n\u00f3ng: 0900 123 456."])
+def test_odd_texts_are_found_too(worker, text):
+    worker.receive(text)
+    worker.work()
+    assert worker.document().stage in ("complete", "failed") and not jobs.dead(worker.db)

@@ -1,0 +1,133 @@
+"""The documents page while files are read, embedded, refused and given up: what is said, and what Cancel, Retry and Skip do. In Debian's Chromium.
+
+With SCREENSHOTS=FOLDER the tests leave pictures of the screens there.
+"""
+
+import re
+
+import pytest
+from browser import DESK, PHONE, Visitor, chromium, drop, pictures, ready, spills
+from playwright.sync_api import expect, sync_playwright
+from running import ADMIN_KEY, RunningApp
+
+from fake_ollama import FakeOllama
+
+LONG = "\n\n".join(f"# Part {number}\n\nPart {number} of the manual describes pump {number} and its valve." for number in range(150))
+POISON = "# Tides\n\nThe tide table of spring.\n\n# Runes\n\nThese are runes that poison any model, carved into the mole in 1712.\n"
+
+
+@pytest.fixture(scope="module")
+def ollama():
+    with FakeOllama() as serving:
+        serving.poison("poison")
+        yield serving
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory, ollama):
+    with RunningApp(tmp_path_factory.mktemp("ledger"), ollama=ollama.url) as running:
+        running.wait_until_indexed()
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        opened = chromium(playwright)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def page(app, browser):
+    """The documents page with one document of each kind, the long one still being embedded at its end."""
+    visitor = Visitor(browser, app.url)
+    opened = visitor.sign_in(ADMIN_KEY)
+    opened.get_by_role("button", name="Documents").click()
+    drop(opened, "#documents .drop", ("harbour.md", "# Harbour\n\nThe harbour office opens at seven.\n"))
+    expect(state(opened, "harbour.md")).to_have_text("Complete")
+    drop(opened, "#documents .drop", ("broken.docx", "PK no archive"), ("runes.md", POISON))
+    expect(state(opened, "broken.docx")).to_contain_text("Failed: broken.docx")
+    expect(opened.locator(".given-up li", has_text="runes.md")).to_be_visible()
+    yield opened
+    complaints, elsewhere = list(visitor.complaints), visitor.went_elsewhere()
+    assert complaints == [] and elsewhere == []
+
+
+@pytest.fixture
+def slow(page, ollama):
+    """The manual, which takes half a minute to embed."""
+    ollama.embed_s = 0.2
+    drop(page, "#documents .drop", ("manual.md", LONG))
+    yield row(page, "manual.md")
+    ollama.embed_s = 0.0
+
+
+def row(page, name):
+    return page.locator("#documents tr", has=page.locator("td.name", has_text=name))
+
+
+def state(page, name):
+    return row(page, name).locator(".state")
+
+
+def test_progress_is_counted_and_the_time_left_is_said_once_it_was_measured(page, slow):
+    expect(slow.locator(".state")).to_contain_text(re.compile(r"embedding \d+ of 150 passages"))
+    expect(slow.locator(".state")).to_contain_text(re.compile(r"about \d+ s left"))
+    slow.locator(".titled").click()
+    expect(slow.locator(".steps")).to_contain_text("Embedding begun")
+    pictures(page, "ledger-running-en")
+    for width in (390, 1024, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert spills(page) == [], width
+    page.set_viewport_size(DESK)
+    expect(slow.locator(".steps")).to_be_visible()  # the clock's redraws leave it open
+    slow.get_by_role("button", name="Cancel").click()
+    expect(row(page, "manual.md")).to_have_count(0)
+
+
+def test_the_steps_of_a_document_say_when_and_how_much(page):
+    row(page, "harbour.md").locator(".titled").click()
+    steps = row(page, "harbour.md").locator(".steps")
+    expect(steps).to_contain_text("Complete: a search found it again")
+    assert re.search(r"\d\d:\d\d:\d\d", steps.inner_text())
+    row(page, "broken.docx").locator(".titled").click()
+    expect(row(page, "broken.docx").locator(".steps")).to_contain_text("Failed")
+    expect(steps).to_have_count(0)
+    pictures(page, "ledger-failed-en")
+
+
+def test_a_vietnamese_admin_reads_all_of_it_in_vietnamese(app, browser, page, slow):
+    added = app.command("users", "add", "Linh Trần", "--tenant", "default", "--role", "tenant_admin")
+    visitor = Visitor(browser, app.url)
+    opened = visitor.sign_in(re.search(r"msk_\S+", added.stdout)[0])
+    opened.get_by_role("button", name="Account").click()
+    opened.get_by_role("button", name="Tiếng Việt").click()
+    opened.get_by_role("button", name="Tài liệu", exact=True).click()
+    expect(opened.locator("html")).to_have_attribute("lang", "vi")
+    expect(state(opened, "manual.md")).to_contain_text(re.compile(r"còn khoảng \d+ giây"))
+    row(opened, "manual.md").locator(".titled").click()
+    expect(row(opened, "manual.md").locator(".steps")).to_contain_text("Bắt đầu nhúng")
+    pictures(opened, "ledger-running-vi")
+    expect(opened.locator(".given-up li", has_text="runes.md")).to_be_visible()
+    expect(opened.locator(".given-up")).to_contain_text("Đã bỏ cuộc")
+    row(opened, "runes.md").locator(".titled").click()
+    expect(row(opened, "runes.md").locator(".steps")).to_contain_text("Để nguyên")
+    pictures(opened, "ledger-dead-vi")
+    opened.set_viewport_size(PHONE)
+    assert spills(opened) == []
+    assert visitor.complaints == [] and visitor.went_elsewhere() == []
+    visitor.context.close()
+    row(page, "manual.md").get_by_role("button", name="Cancel").click()
+    expect(row(page, "manual.md")).to_have_count(0)
+
+
+def test_what_was_given_up_is_tried_again_and_left(page):
+    letter = page.locator(".given-up li", has_text="runes.md")
+    expect(letter.locator("blockquote")).to_contain_text("These are runes")
+    pictures(page, "ledger-dead-en")
+    letter.get_by_role("button", name="Retry").click()
+    expect(letter).to_be_visible()  # given up again
+    letter.get_by_role("button", name="Skip").click()
+    expect(page.locator(".given-up")).to_have_count(0)
+    ready(page)
