@@ -26,6 +26,8 @@ from maisale.store.schema import MIGRATIONS
 log = logging.getLogger(__name__)
 
 EXACT_ROWS = 20_000  # up to which exact search answers in 10 ms and misses nothing; a filtered HNSW graph takes 20-130 ms
+COUNTED_S = 5.0  # how long a scope is taken for as large as it was: counting 20,000 rows takes 5 ms, and only says whose search is the faster
+COUNTS = 200  # that are remembered
 RINGS = 4  # that wait to be rung: as many as the worker has hands; a hundred questions need no more
 WORKER_HANDOVER_S = 10.0  # an ending worker finishes its jobs before the next one may begin
 
@@ -68,6 +70,7 @@ class Services:
     bell: Bell
     lock: IO | None = None
     exact_rows: int = EXACT_ROWS  # vectors in the scope up to which exact search is asked first
+    _larger: dict[tuple[str, str, SearchFilter, int], tuple[float, bool]] = field(default_factory=dict)
     _ringing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="bell"))
     _rings: Semaphore = field(default_factory=lambda: Semaphore(RINGS))
 
@@ -96,12 +99,23 @@ class Services:
         embedder = self.embedder
         if embedder is None or embedder.dimensions != len(vector):
             return [], "none: the embedding model is away"
-        if self.vectors is not None and self.exact.count(embedder.name, kind, where, self.exact_rows + 1) > self.exact_rows:
+        if self.vectors is not None and self._too_large(embedder.name, kind, where):
             try:
                 return self.vectors.nearest(embedder.name, kind, where, vector, limit), self.vectors.label
             except IndexUnavailable as problem:
                 log.info("exact search answers: %s", problem)
         return self.exact.nearest(embedder.name, kind, where, vector, limit), self.exact.label
+
+    def _too_large(self, embedder: str, kind: str, where: SearchFilter) -> bool:
+        """Whether exact search would compare more vectors than it is fast with."""
+        scope = (embedder, kind, where, self.exact_rows)
+        counted_at, larger = self._larger.get(scope, (float("-inf"), False))
+        if time.monotonic() - counted_at > COUNTED_S:
+            larger = self.exact.count(embedder, kind, where, self.exact_rows + 1) > self.exact_rows
+            if len(self._larger) >= COUNTS:
+                self._larger.clear()
+            self._larger[scope] = time.monotonic(), larger
+        return larger
 
     def close(self) -> None:
         self._ringing.shutdown(wait=True, cancel_futures=True)

@@ -100,8 +100,8 @@ def best_rows(terms: Sequence[np.ndarray], counts: Counts, inside: np.ndarray | 
 
 def _tallied(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(ids, how often each is there). rows: in ascending order, as FTS5 lists them."""
-    begins = np.flatnonzero(np.diff(rows, prepend=-1))
-    return rows[begins], np.diff(begins, append=len(rows))
+    bounds = np.concatenate(([0], np.flatnonzero(rows[1:] != rows[:-1]) + 1, [len(rows)])) if len(rows) else np.zeros(1, np.int64)
+    return rows[bounds[:-1]], bounds[1:] - bounds[:-1]
 
 
 def _over(score: float, most: float) -> float:
