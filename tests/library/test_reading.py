@@ -11,7 +11,8 @@ import pptx
 import pytest
 
 from maisale.errors import Unreadable
-from maisale.library.reading import _unwrap, read
+from maisale.library.pdf import unwrap
+from maisale.library.reading import read
 
 VIETNAMESE = "Khách hàng được đổi trả sản phẩm trong vòng 30 ngày kể từ ngày mua."
 
@@ -156,8 +157,8 @@ def test_an_email_has_its_head_its_text_and_the_names_of_its_files(tmp_path):
 
 
 def test_a_sentence_over_two_lines_of_a_page_is_joined(tmp_path):
-    page = "Returns\nCustomers return what they bought within thirty days of the\nday they bought it.\n- Retail"
-    assert _unwrap(page) == "Returns\nCustomers return what they bought within thirty days of the day they bought it.\n- Retail"
+    page = ["Returns", "Customers return what they bought within thirty days of the", "day they bought it.", "- Retail"]
+    assert unwrap(page) == "Returns\nCustomers return what they bought within thirty days of the day they bought it.\n- Retail"
 
 
 def bomb():
@@ -178,6 +179,7 @@ def entities():
     return data.getvalue()
 
 
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # how files of Office before 2007 begin
 NOISE = bytes((number * 7919 + number // 3) % 256 for number in range(3000))
 LOCK = f"/Encrypt << /Filter /Standard /V 1 /R 2 /O <{'41' * 32}> /U <{'42' * 32}> /P -4 >> /ID [<00> <00>]"
 REFUSED = [
@@ -193,7 +195,9 @@ REFUSED = [
     ("corrupt.docx", NOISE, "damaged or cut off"),
     ("cut.docx", word_file()[:-300], "damaged or cut off"),
     ("other.docx", saved(openpyxl.Workbook()), "cannot be read as DOCX"),
-    ("locked.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + NOISE, "protected with a password"),
+    ("locked.xlsx", OLE + "EncryptedPackage".encode("utf-16-le") + NOISE, "protected with a password"),
+    ("old.xlsx", OLE + NOISE, "of an old kind under a new name"),
+    ("outlook.eml", OLE + NOISE, "an Outlook file"),
     ("bomb.docx", bomb(), "unpacks to 150 MB"),
     ("entities.docx", entities(), "cannot be read as DOCX"),
     ("broken.json", b'{"shop": ', "not valid JSON"),
