@@ -21,7 +21,7 @@ _MARKS = [
 _BINARY = 0.01  # share of control characters above which no person wrote it; random bytes have .11
 OLD_FONT_WORDS = 0.15  # share of words with letters as only such fonts use them; English, French and German have under .01
 _OLD_FONTS = [
-    ("TCVN3, as .VnTime", re.compile("[a-zA-Z][µ¶¸¹¨©ª«¬®»¼½¾×÷]|[®©¨][a-zÀ-ÿµ¶¸¹]")),
+    ("TCVN3, as .VnTime", re.compile("[b-zB-Z][µ¶¸¹¨©]|®[a-zÀ-ÿµ¶¸¹]")),
     ("VNI, as VNI-Times", re.compile("[aeouAEOU][ùøûõïâäåãáàéèúüëêÙØÛÕÏÂÄÅÃÁÀÉÈÚÜËÊ]")),
 ]
 _CONTROL = re.compile("[\0-\b\x0e-\x1f\x7f]")

@@ -9,7 +9,7 @@ import math
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def read_pdf(path: Path, name: str) -> list[Part]:
         raise Unreadable(f"{name} is damaged and cannot be read as a PDF. Download or export it again.") from problem
     _check(pages, name)
     _drop_running_heads(pages)
-    return [Part(unwrap(list(_headed(page, headings.get(number, [])))), f"page {number}") for number, page in enumerate(pages, 1)]
+    return [Part(unwrap(list(_headed(filter(None, page), headings.get(number, [])))), f"page {number}") for number, page in enumerate(pages, 1)]
 
 
 def unwrap(lines: list[str]) -> str:
@@ -88,8 +88,13 @@ def _pages(document: Any) -> list[list[str]]:
         text = _DIVIDED.sub("", textpage.get_text_bounded())
         textpage.close()
         page.close()
-        pages.append([_LEADER.sub(" … ", line.strip()).rstrip() for line in text.splitlines()])
+        pages.append([_line(line) for line in text.splitlines()])
     return pages
+
+
+def _line(line: str) -> str:
+    line = _LEADER.sub(" … ", line.strip()).rstrip()
+    return "    " + line if re.match(r"#{1,6}\s", line) else line  # a comment in a script is not a heading of Markdown
 
 
 def _headings(document: Any) -> dict[int, list[tuple[int, str]]]:
@@ -103,7 +108,7 @@ def _headings(document: Any) -> dict[int, list[tuple[int, str]]]:
     return found
 
 
-def _headed(lines: list[str], headings: list[tuple[int, str]]) -> Iterator[str]:
+def _headed(lines: Iterable[str], headings: list[tuple[int, str]]) -> Iterator[str]:
     """The lines of a page, those that a bookmark names as Markdown headings."""
     waiting = {_bare(title): level for level, title in headings}
     for line in lines:
@@ -130,13 +135,14 @@ def _drop_running_heads(pages: list[list[str]]) -> None:
     counts = Counter(key for number, page in enumerate(pages) for key in {key for _, line in _edges(page) for key in _keys(line, number)})
     least, share = RUNNING
     running = {key for key, count in counts.items() if count >= max(least, share * len(pages))}
+    if sum(all(_keys(line, number) & running for line in page) for number, page in enumerate(pages)) > len(pages) / 2:
+        return  # small pages, each of them a variation of one text
     seen: set[str] = set()
     for number, page in enumerate(pages):
         for place, line in _edges(page):
             if keys := _keys(line, number) & running:
                 page[place] = "" if keys & seen else line
                 seen |= keys
-        page[:] = [line for line in page if line]
 
 
 def _edges(page: list[str]) -> list[tuple[int, str]]:

@@ -2,13 +2,13 @@
 
 What cannot be read is refused in one sentence that says which file, why, and what to do. Heavy readers are imported where they are used: a
 worker that reads Markdown only never loads them. Chosen over markitdown, which takes 3.7 s and 148 MB to import (it loads onnxruntime and
-a model) and names no pages: the readers below take 0.1-0.6 s and 9-39 MB each, and all of them together are 30 MB on disk.
+a model) and names no pages: these readers take 0.1-0.6 s and 9-39 MB each, and all of them together are 30 MB on disk.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from maisale.errors import Unreadable
@@ -23,8 +23,6 @@ _SAVE_AS = {
     **dict.fromkeys([".epub", ".mht", ".mhtml"], ".html or .pdf"),
     **dict.fromkeys([".msg", ".mbox", ".pst"], ".eml"),
 }
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-_FENCE = re.compile(r"(^(?:```|~~~).*?^(?:```|~~~)[^\S\n]*$)", re.DOTALL | re.MULTILINE)
 _NO_TEXT = re.compile(r"[\W_]*")
 
 
@@ -70,8 +68,31 @@ def _text(path: Path, name: str) -> list[Part]:
 
 def _markdown(path: Path, name: str) -> list[Part]:
     """Without comments, which no reader of the page sees; in code they stay."""
-    parts = _FENCE.split(decode(path.read_bytes(), name))
-    return [Part("".join(part if part.startswith(("```", "~~~")) else _COMMENT.sub("", part) for part in parts))]
+    return [Part("".join(text if code else _without_comments(text) for text, code in _fenced(decode(path.read_bytes(), name))))]
+
+
+def _fenced(text: str) -> Iterator[tuple[str, bool]]:
+    """Runs of lines, and whether they are code between fences. Line by line: a pattern over the whole takes hours for a page of open fences."""
+    run: list[str] = []
+    fence = ""
+    for line in text.splitlines(keepends=True):
+        if fence and line.rstrip() == fence:
+            yield "".join([*run, line]), True
+            run, fence = [], ""
+        elif not fence and line.startswith(("```", "~~~")):
+            yield "".join(run), False
+            run, fence = [line], line[:3]
+        else:
+            run.append(line)
+    yield "".join(run), bool(fence)
+
+
+def _without_comments(text: str) -> str:
+    kept, at = [], 0
+    while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
+        kept.append(text[at:start])
+        at = end + 3
+    return "".join([*kept, text[at:]])
 
 
 def _csv(path: Path, name: str) -> list[Part]:

@@ -13,9 +13,12 @@ from typing import Any
 import openpyxl
 from openpyxl.utils import range_boundaries
 
+from maisale.errors import Unreadable
 from maisale.library.chunking import Part
 from maisale.library.tables import cell_text, markdown_tables
 from maisale.library.zipped import opened
+
+TEXT_MB = 50  # of text in the cells of a sheet; it is 12 million tokens
 
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s+ref="([A-Z]+\d+:[A-Z]+\d+)"')
 
@@ -27,25 +30,32 @@ def read_sheets(path: Path, name: str) -> list[Part]:
         with path.open("rb") as file:  # a kept file's name has no ending, which openpyxl asks of a path
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
             shown = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
-            return [Part(markdown_tables(_rows(sheet)), f"sheet {sheet.title}") for sheet in shown]
+            return [Part(markdown_tables(_rows(sheet, name)), f"sheet {sheet.title}") for sheet in shown]
 
     return opened(path, name, sheets)
 
 
-def _rows(sheet: Any) -> Iterator[list[Any]]:
+def _rows(sheet: Any, name: str) -> Iterator[list[Any]]:
     """A value that is merged over rows stands in each of them."""
     sheet.reset_dimensions()  # else rows are filled up to what the file claims, which may be 16,384 columns
     merged = _merged_down(sheet)
     values: dict[tuple[int, int], Any] = {}
+    was_empty, letters = False, 0
     for number, cells in enumerate(sheet.iter_rows(), 1):
         row = _values(cells)
+        letters += sum(len(value) for value in row if isinstance(value, str))
+        if letters > TEXT_MB * 1e6:  # a long text that a hundred thousand cells share is in the file once
+            raise Unreadable(f"{name} holds more than {TEXT_MB} MB of text. Split it and add the parts.")
         for column, first in merged.get(number, ()):
             if number == first:
                 values[first, column] = row[column - 1] if column <= len(row) else None
             elif values.get((first, column)) is not None:
                 row += [None] * (column - len(row))
                 row[column - 1] = values[first, column]
-        yield row
+        empty = not any(value is not None for value in row)
+        if not (empty and was_empty):  # of a million empty rows one says enough
+            yield [] if empty else row
+        was_empty = empty
 
 
 def _merged_down(sheet: Any) -> dict[int, list[tuple[int, int]]]:

@@ -18,7 +18,6 @@ from maisale.library.zipped import opened
 
 # mammoth 1.13 leaves out what stands in a simple field: a caption's number, a date, a merged name.
 _SIMPLE_FIELD = re.compile(rb"</?w:fldSimple\b[^>]*>")
-_STYLE = re.compile(r'<w:style\b[^>]*w:type="paragraph"[^>]*>.*?</w:style>', re.DOTALL)
 DOCUMENT, STYLES = "word/document.xml", "word/styles.xml"
 
 
@@ -51,9 +50,10 @@ def _heading_styles(path: Path) -> str:
     with zipfile.ZipFile(path) as archive:
         xml = archive.read(STYLES).decode("utf-8", "replace") if STYLES in archive.namelist() else ""
     styles = {}
-    for style in _STYLE.findall(xml):
+    for style in xml.split("<w:style ")[1:]:
+        style = style.partition("</w:style>")[0][:5000]
         known = {tag: found[1] for tag in ("name", "basedOn", "outlineLvl") if (found := re.search(rf'<w:{tag} w:val="([^"]*)"', style))}
-        if found := re.search(r'w:styleId="([^"]*)"', style):
+        if 'w:type="paragraph"' in style and (found := re.search(r'w:styleId="([^"]*)"', style)):
             styles[found[1]] = known
     lines = []
     for known in styles.values():
