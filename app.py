@@ -11,7 +11,7 @@
 #   "huey==3.5.4",
 #   "pytest==9.2.0",
 #   "pypdfium2==5.15.2",
-#   "mammoth==1.11.0",
+#   "mammoth==1.13.0",
 #   "python-pptx==1.0.2",
 #   "openpyxl==3.1.5",
 #   "beautifulsoup4==4.15.0",

@@ -19,9 +19,16 @@ _MARKS = [
     (codecs.BOM_UTF16_BE, "utf-16"),
 ]
 _BINARY = 0.01  # share of control characters above which no person wrote it; random bytes have .11
+OLD_FONT_WORDS = 0.15  # share of words with letters as only such fonts use them; English, French and German have under .01
+_OLD_FONTS = [
+    ("TCVN3, as .VnTime", re.compile("[b-zB-Z][µ¶¸¹¨©]|®[a-zÀ-ÿµ¶¸¹]")),
+    ("VNI, as VNI-Times", re.compile("[aeouAEOU][ùøûõïâäåãáàéèúüëêÙØÛÕÏÂÄÅÃÁÀÉÈÚÜËÊ]")),
+]
 _CONTROL = re.compile("[\0-\b\x0e-\x1f\x7f]")
 # Control, invisible and direction characters, lone surrogates, and the tag characters that hide text from people but not from models.
 _UNSEEN = re.compile("[\0-\b\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u200b\u2060\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]")
+# Letters for printing and spaces of a width, by which a word or a phrase would not be found; NFC leaves them.
+_SAME = str.maketrans({**dict(zip("ﬀﬁﬂﬃﬄﬅﬆ", ["ff", "fi", "fl", "ffi", "ffl", "st", "st"], strict=True)), **dict.fromkeys("\u00a0\u2007\u202f", " ")})
 _LINE_END = re.compile("\r\n?|[\x0b\x85\u2028]")
 _PARAGRAPH_END = re.compile("[\x0c\u2029]")
 
@@ -39,10 +46,20 @@ def decode(data: bytes, name: str) -> str:
     return text
 
 
+def old_vietnamese(text: str) -> str:
+    """"TCVN3" or "VNI" when `text` is made of the letters of such a font, which only it shows as Vietnamese; else nothing."""
+    head = text[:100_000]
+    words = len(re.findall(r"\w+", head))
+    for font, pattern in _OLD_FONTS:
+        if len(pattern.findall(head)) > max(4, OLD_FONT_WORDS * words):
+            return font
+    return ""
+
+
 def clean(text: str) -> str:
-    """`text` as people see it: composed letters (NFC), \\n at line ends, no control or invisible characters."""
+    """`text` as people see it: composed letters (NFC), no ligatures, \\n at line ends, no control or invisible characters."""
     lines = _LINE_END.sub("\n", _PARAGRAPH_END.sub("\n\n", text))
-    return unicodedata.normalize("NFC", _UNSEEN.sub("", lines))
+    return unicodedata.normalize("NFC", _UNSEEN.sub("", lines).translate(_SAME))
 
 
 def _marked(data: bytes) -> str | None:

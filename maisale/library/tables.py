@@ -48,8 +48,9 @@ def markdown_tables(rows: Iterable[Sequence[Any]]) -> str:
         if filled > 1 or (filled and block):
             block.append(cells)
             continue
-        texts += _table(block)
-        block = []
+        if block:
+            texts += _table(block)
+            block = []
         texts += [cell for cell in cells if cell]
     return "\n\n".join(texts + _table(block))
 

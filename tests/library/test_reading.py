@@ -5,73 +5,12 @@ import unicodedata
 import zipfile
 from email.message import EmailMessage
 
-import docx
 import openpyxl
 import pptx
 import pytest
+from made_files import VIETNAMESE, kept, pdf, saved, text_of, windows_1258, word_file
 
 from maisale.errors import Unreadable
-from maisale.library.reading import _unwrap, read
-
-VIETNAMESE = "Khách hàng được đổi trả sản phẩm trong vòng 30 ngày kể từ ngày mua."
-
-
-def kept(tmp_path, name, data):
-    path = tmp_path / "received"
-    path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return read(path, name)
-
-
-def text_of(tmp_path, name, data):
-    return "\n".join(part.text for part in kept(tmp_path, name, data))
-
-
-def pdf(*pages, trailer=""):
-    """A PDF by hand: one line of text a page."""
-    streams = [f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET".encode() if text else b"" for text in pages]
-    count = len(pages)
-    kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(count))
-    objects = [b"<< /Type /Catalog /Pages 2 0 R >>", f"<< /Type /Pages /Kids [{kids}] /Count {count} >>".encode()]
-    objects.append(b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>")
-    for number, stream in enumerate(streams):
-        page = f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << /Font << /F1 3 0 R >> >> /Contents {5 + 2 * number} 0 R >>"
-        objects += [page.encode(), b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream)]
-    out, offsets = b"%PDF-1.4\n", []
-    for number, body in enumerate(objects, 1):
-        offsets.append(len(out))
-        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
-    table = "".join(f"{offset:010} 00000 n \n" for offset in offsets)
-    size = len(objects) + 1
-    tail = f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer\n<< /Size {size} /Root 1 0 R {trailer} >>\nstartxref\n{len(out)}\n%%EOF\n"
-    return out + tail.encode()
-
-
-def saved(document):
-    data = io.BytesIO()
-    document.save(data)
-    return data.getvalue()
-
-
-def word_file():
-    document = docx.Document()
-    document.add_heading("Returns", 1)
-    document.add_paragraph(VIETNAMESE)
-    table = document.add_table(rows=2, cols=2)
-    for cell, text in zip([cell for row in table.rows for cell in row.cells], ["Channel", "Days", "Retail", "30"], strict=True):
-        cell.text = text
-    return saved(document)
-
-
-def windows_1258(text):
-    """As Windows writes it: a tone is a byte of its own behind its letter."""
-    tones = "\u0300\u0301\u0303\u0309\u0323"
-    data = b""
-    for letter in unicodedata.normalize("NFC", text):
-        marks = unicodedata.normalize("NFD", letter)
-        base = unicodedata.normalize("NFC", "".join(mark for mark in marks if mark not in tones))
-        data += (base + "".join(mark for mark in marks if mark in tones)).encode("cp1258")
-    return data
-
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_vietnamese_is_read_in_every_unicode_encoding(tmp_path, encoding):
@@ -155,10 +94,6 @@ def test_an_email_has_its_head_its_text_and_the_names_of_its_files(tmp_path):
     assert VIETNAMESE in text
 
 
-def test_a_sentence_over_two_lines_of_a_page_is_joined(tmp_path):
-    page = "Returns\nCustomers return what they bought within thirty days of the\nday they bought it.\n- Retail"
-    assert _unwrap(page) == "Returns\nCustomers return what they bought within thirty days of the day they bought it.\n- Retail"
-
 
 def bomb():
     data = io.BytesIO()
@@ -178,6 +113,7 @@ def entities():
     return data.getvalue()
 
 
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # how files of Office before 2007 begin
 NOISE = bytes((number * 7919 + number // 3) % 256 for number in range(3000))
 LOCK = f"/Encrypt << /Filter /Standard /V 1 /R 2 /O <{'41' * 32}> /U <{'42' * 32}> /P -4 >> /ID [<00> <00>]"
 REFUSED = [
@@ -193,7 +129,9 @@ REFUSED = [
     ("corrupt.docx", NOISE, "damaged or cut off"),
     ("cut.docx", word_file()[:-300], "damaged or cut off"),
     ("other.docx", saved(openpyxl.Workbook()), "cannot be read as DOCX"),
-    ("locked.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + NOISE, "protected with a password"),
+    ("locked.xlsx", OLE + "EncryptedPackage".encode("utf-16-le") + NOISE, "protected with a password"),
+    ("old.xlsx", OLE + NOISE, "of an old kind under a new name"),
+    ("outlook.eml", OLE + NOISE, "an Outlook file"),
     ("bomb.docx", bomb(), "unpacks to 150 MB"),
     ("entities.docx", entities(), "cannot be read as DOCX"),
     ("broken.json", b'{"shop": ', "not valid JSON"),
@@ -226,3 +164,30 @@ def test_comments_in_markdown_are_not_read_but_those_in_code_are(tmp_path):
 def test_deeply_nested_html_is_refused_and_harms_nothing(tmp_path):
     with pytest.raises(Unreadable, match="nested too deeply"):
         kept(tmp_path, "deep.html", "<div>" * 20_000 + "x")
+
+
+def test_old_vietnamese_fonts_are_named_and_european_letters_are_not(tmp_path):
+    with pytest.raises(Unreadable, match="TCVN3"):
+        kept(tmp_path, "a.txt", "Céng hoµ x· héi chñ nghÜa ViÖt Nam. Kh¸ch hµng ®­îc ®æi tr¶ s¶n phÈm, ®ång thêi ®Ó l¹i sè ®iÖn tho¹i vµ ®Þa chØ nhµ.")
+    with pytest.raises(Unreadable, match="VNI"):
+        kept(tmp_path, "a.txt", "Coäng hoøa xaõ hoäi chuû nghóa Vieät Nam. Khaùch haøng ñöôïc ñoåi traû saûn phaåm trong voøng ba möôi ngaøy.")
+    for text in ["«Fornavn», «Efternavn»: «Telefon» og «Email», å være «Navn».", "Déjà vu à la façade, créée où le théâtre naïf naît."]:
+        assert text_of(tmp_path, "a.txt", text) == text
+
+
+def test_ligatures_and_wide_spaces_are_read_as_plain_letters(tmp_path):
+    assert text_of(tmp_path, "a.txt", "The o\ufb03ce \ufb01les 5\u00a0000 pages.") == "The office files 5 000 pages."
+
+
+@pytest.mark.parametrize(
+    "declared, encoding", [("utf-16", "utf-8"), ("iso-8859-1", "utf-8"), ("windows-1258", "cp1258"), ("no-such", "utf-8"), ("iso-8859-1", "cp1252")]
+)
+def test_a_page_is_read_though_it_is_wrong_about_its_encoding(tmp_path, declared, encoding):
+    text = "Der Käufer zahlt 30 € zurück." if encoding == "cp1252" else VIETNAMESE
+    data = windows_1258(text) if encoding == "cp1258" else text.encode(encoding)
+    assert text_of(tmp_path, "a.html", f'<meta charset="{declared}"><p>'.encode() + data) == text
+
+
+@pytest.mark.parametrize("line", ["~~~a\nx\n", "```\n", "<!--"])
+def test_a_page_of_open_marks_is_read_in_time_in_proportion_to_it(tmp_path, line):
+    assert kept(tmp_path, "a.md", line * 500_000 + "\n\nReturns are free.")
