@@ -26,7 +26,8 @@ from maisale.store.schema import MIGRATIONS
 log = logging.getLogger(__name__)
 
 EXACT_ROWS = 20_000  # up to which exact search answers in 10 ms and misses nothing; a filtered HNSW graph takes 20-130 ms
-COUNTED_S = 5.0  # how long a scope is taken for as large as it was: counting 20,000 rows takes 5 ms, and only says whose search is the faster
+COUNTED_S = 5.0  # how long a scope of MANY_ROWS is taken for as large as it was: counting 20,000 takes 5 ms, and only says whose search is the faster
+MANY_ROWS = 1_000
 COUNTS = 200  # that are remembered
 RINGS = 4  # that wait to be rung: as many as the worker has hands; a hundred questions need no more
 WORKER_HANDOVER_S = 10.0  # an ending worker finishes its jobs before the next one may begin
@@ -70,7 +71,7 @@ class Services:
     bell: Bell
     lock: IO | None = None
     exact_rows: int = EXACT_ROWS  # vectors in the scope up to which exact search is asked first
-    _larger: dict[tuple[str, str, SearchFilter, int], tuple[float, bool]] = field(default_factory=dict)
+    _counted: dict[tuple[str, str, SearchFilter], tuple[float, int]] = field(default_factory=dict)
     _ringing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="bell"))
     _rings: Semaphore = field(default_factory=lambda: Semaphore(RINGS))
 
@@ -108,14 +109,14 @@ class Services:
 
     def _too_large(self, embedder: str, kind: str, where: SearchFilter) -> bool:
         """Whether exact search would compare more vectors than it is fast with."""
-        scope = (embedder, kind, where, self.exact_rows)
-        counted_at, larger = self._larger.get(scope, (float("-inf"), False))
+        counted_at, rows = self._counted.get((embedder, kind, where), (float("-inf"), 0))
         if time.monotonic() - counted_at > COUNTED_S:
-            larger = self.exact.count(embedder, kind, where, self.exact_rows + 1) > self.exact_rows
-            if len(self._larger) >= COUNTS:
-                self._larger.clear()
-            self._larger[scope] = time.monotonic(), larger
-        return larger
+            rows = self.exact.count(embedder, kind, where, self.exact_rows + 1)
+            if len(self._counted) >= COUNTS:
+                self._counted.clear()
+            if rows >= MANY_ROWS:
+                self._counted[embedder, kind, where] = time.monotonic(), rows
+        return rows > self.exact_rows
 
     def close(self) -> None:
         self._ringing.shutdown(wait=True, cancel_futures=True)

@@ -1,6 +1,6 @@
 """A PDF to text, page by page: lines of a paragraph joined, bookmarks as headings, forms as they are filled in, running heads once.
 
-pypdfium2 was chosen over pdfminer.six and pdfplumber (pure Python, 20-50 times slower) and over PyMuPDF (AGPL).
+pypdfium2 was chosen over pdfminer.six and pdfplumber (pure Python) and over PyMuPDF (AGPL).
 """
 
 from __future__ import annotations

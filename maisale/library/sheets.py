@@ -1,6 +1,6 @@
 """A workbook to text, sheet by sheet: tables of values as they were last computed. Hidden sheets, comments, charts and text boxes are left out.
 
-openpyxl was chosen over python-calamine, which is ten times faster and does not tell a cell's format: 8 % would be 0.08.
+openpyxl was chosen over python-calamine, which does not tell a cell's format: 8 % would be 0.08.
 """
 
 from __future__ import annotations
