@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,34 +51,28 @@ class WeightedQuestion:
         self._mean_length = mean_length
         self._most_words = (K1 + 1) * sum(part.weight * (sum(part.idf.values()) + PAIR_WEIGHT * sum(part.pair_idf.values())) for part in parts)
         self._most_stems = (K1 + 1) * sum(part.weight * sum(part.stem_idf.values()) for part in parts)
-        self._words = {word for part in parts for word in part.words}
-        self._pairs = {pair for part in parts for pair in part.pairs}
-        self._stems = {one for part in parts for one in part.stems}
-        # A stem keeps its word's first letters; most words of a row need not be stemmed.
-        self._starts = {form[:2] for part in parts if part.stems for word in part.words for form in variants(word)}
+        self._words: dict[str, float] = {}  # what each weighs in all parts together
+        self._pairs: dict[str, float] = {}  # as they stand in a text
+        self._stems: dict[str, float] = {}
+        for part in parts:
+            _add(self._words, part.weight, part.idf)
+            _add(self._pairs, part.weight * PAIR_WEIGHT, {f" {one} {two} ": idf for (one, two), idf in part.pair_idf.items()})
+            _add(self._stems, part.weight, {one: part.stem_idf[one] for one in part.stems})
+        # A stem keeps its word's first letters; most words of a row need not be looked at.
+        self._starts = {form[:2] for part in parts for word in part.words for form in (variants(word) if part.stems else (word,))}
 
     def score(self, key: str, body: str) -> WordHit:
         found = body.split()
         longer = K1 * (1 - B + B * len(found) / self._mean_length)
-        times_of = Counter(found)
-        tally = {word: times_of[word] for word in self._words if word in times_of}
-        running = f" {body} "
-        near = ((one, two) for one, two in self._pairs if one in times_of and two in times_of)
-        pairs = {(one, two): times for one, two in near if (times := running.count(f" {one} {two} "))}
-        stems: Counter[str] = Counter()
+        times_of = Counter([word for word in found if word[:2] in self._starts])
+        stems: dict[str, int] = {}
         for word, times in times_of.items() if self._stems else ():
-            if word[:2] in self._starts and (root := stem(word)) in self._stems:
-                stems[root] += times
-
-        def saturated(times: int) -> float:
-            return times * (K1 + 1) / (times + longer)
-
-        by_words = by_stems = 0.0
-        for part in self.parts:
-            by_words += part.weight * sum(part.idf[word] * saturated(tally[word]) for word in part.words if word in tally)
-            by_words += part.weight * PAIR_WEIGHT * sum(part.pair_idf[pair] * saturated(pairs[pair]) for pair in part.pairs if pair in pairs)
-            by_stems += part.weight * sum(part.stem_idf[one] * saturated(stems[one]) for one in part.stems if one in stems)
-        return WordHit(key, _over(by_words, self._most_words), _over(by_stems, self._most_stems))
+            if (root := stem(word)) in self._stems:
+                stems[root] = stems.get(root, 0) + times
+        running = f" {body} "
+        pairs = {pair: times for pair in self._pairs if (times := running.count(pair))}
+        by_words = _saturated(self._words, times_of, longer) + _saturated(self._pairs, pairs, longer)
+        return WordHit(key, _over(by_words, self._most_words), _over(_saturated(self._stems, stems, longer), self._most_stems))
 
 
 def best_rows(terms: Sequence[np.ndarray], counts: Counts, inside: np.ndarray | None, limit: int) -> list[int]:
@@ -102,6 +96,16 @@ def _tallied(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(ids, how often each is there). rows: in ascending order, as FTS5 lists them."""
     bounds = np.concatenate(([0], np.flatnonzero(rows[1:] != rows[:-1]) + 1, [len(rows)])) if len(rows) else np.zeros(1, np.int64)
     return rows[bounds[:-1]], bounds[1:] - bounds[:-1]
+
+
+def _add(weights: dict[str, float], share: float, idf: Mapping[str, float]) -> None:
+    for term, weight in idf.items():
+        weights[term] = weights.get(term, 0.0) + share * weight
+
+
+def _saturated(weights: Mapping[str, float], times_of: Mapping[str, int], longer: float) -> float:
+    """BM25: the weight of each term that is there, times how much its number of times says."""
+    return sum(weights[term] * times * (K1 + 1) / (times + longer) for term, times in times_of.items() if term in weights)
 
 
 def _over(score: float, most: float) -> float:
