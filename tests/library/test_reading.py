@@ -12,6 +12,7 @@ from made_files import VIETNAMESE, kept, pdf, saved, text_of, windows_1258, word
 
 from maisale.errors import Unreadable
 
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_vietnamese_is_read_in_every_unicode_encoding(tmp_path, encoding):
     assert text_of(tmp_path, "a.txt", VIETNAMESE.encode(encoding)) == VIETNAMESE
