@@ -112,8 +112,9 @@ def test_a_sheet_that_claims_a_million_rows_is_read_as_it_is(tmp_path):
 def test_a_long_text_shared_by_many_cells_is_refused(tmp_path):
     rows = "".join(f'<row r="{number}"><c r="A{number}" t="s"><v>0</v></c></row>' for number in range(1, 2001))
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
-    data = changed(saved(openpyxl.Workbook()), "xl/worksheets/sheet1.xml", lambda xml: re.sub("<sheetData ?/>|<sheetData>.*</sheetData>", f"<sheetData>{rows}</sheetData>", xml))
-    data = changed(data, "[Content_Types].xml", lambda xml: xml.replace("</Types>", f'<Override PartName="/xl/sharedStrings.xml" ContentType="{kind}"/></Types>'))
+    held, shared = f"<sheetData>{rows}</sheetData>", f'<Override PartName="/xl/sharedStrings.xml" ContentType="{kind}"/>'
+    data = changed(saved(openpyxl.Workbook()), "xl/worksheets/sheet1.xml", lambda xml: re.sub("<sheetData ?/>|<sheetData>.*</sheetData>", held, xml))
+    data = changed(data, "[Content_Types].xml", lambda xml: xml.replace("</Types>", f"{shared}</Types>"))
     file = io.BytesIO(data)
     with zipfile.ZipFile(file, "a") as archive:
         shared = f'<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><si><t>{"x" * 30_000}</t></si></sst>'

@@ -41,7 +41,8 @@ def test_numbers_at_the_edge_of_a_page_that_do_not_count_pages_are_kept(tmp_path
 
 def outline(*titles):
     """The objects of bookmarks for pages in order, from number 10 on."""
-    links = [f"<< /Title ({title}) /Parent 10 0 R /Dest [{4 + 2 * at} 0 R /Fit] {f'/Next {12 + at} 0 R' if at + 1 < len(titles) else ''} >>" for at, title in enumerate(titles)]
+    following = [f"/Next {12 + at} 0 R" for at in range(len(titles) - 1)] + [""]
+    links = [f"<< /Title ({title}) /Parent 10 0 R /Dest [{4 + 2 * at} 0 R /Fit] {following[at]} >>" for at, title in enumerate(titles)]
     return [f"<< /Type /Outlines /First 11 0 R /Last {10 + len(titles)} 0 R /Count {len(titles)} >>", *links]
 
 

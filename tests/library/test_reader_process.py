@@ -92,7 +92,10 @@ def test_its_process_ends_with_the_reader(tmp_path):
     assert not process.alive
 
 
-@pytest.mark.parametrize("name, data", [("wide.json", "[" + ",".join(f'{{"k{at}": 1}}' for at in range(20_000)) + "]"), ("wide.csv", "a,b\n" * 200_000 + "a," * 100_000)])
+WIDE_JSON = "[" + ",".join(f'{{"k{at}": 1}}' for at in range(20_000)) + "]"
+
+
+@pytest.mark.parametrize("name, data", [("wide.json", WIDE_JSON), ("wide.csv", "a,b\n" * 200_000 + "a," * 100_000)])
 def test_a_table_whose_cells_multiply_costs_its_process_only(tmp_path, name, data):
     reader = Reader(read_s=5, memory_mb=300)
     try:
