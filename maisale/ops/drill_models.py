@@ -1,0 +1,43 @@
+"""The model server goes away, is slow, or answers nonsense for a while, under load; then it is well again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from maisale.ops import drill_model
+from maisale.ops.drill import Ground
+
+
+def away(ground: Ground) -> None:
+    """No connection; jobs wait without an attempt, quotations answer."""
+    load = ground.begin_load()
+    time.sleep(_s(ground, 1, 10))
+    ground.place.model.stop()
+    try:
+        time.sleep(_s(ground, 4, 60))
+    finally:
+        ground.place.model.start()
+    ground.healthy()
+    ground.must(not load.refused, f"questions or files were refused: {dict(load.refused)}")
+
+
+def misbehaving(mode: str) -> Callable[[Ground], None]:
+    """The drill for one mode of drill_model.py."""
+
+    def drill(ground: Ground) -> None:
+        load = ground.begin_load()
+        time.sleep(_s(ground, 0.5, 10))
+        ground.place.model.mode = mode
+        try:
+            time.sleep(_s(ground, 3, 30))
+        finally:
+            ground.place.model.mode = drill_model.WELL
+        ground.healthy()
+        ground.must(not load.refused, f"questions or files were refused: {dict(load.refused)}")
+
+    return drill
+
+
+def _s(ground: Ground, short: float, long: float) -> float:
+    return short if ground.short else long

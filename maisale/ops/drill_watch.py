@@ -1,0 +1,84 @@
+"""Looks at an instance all through a drill: whether the page answers, and how old the lease of a job in flight becomes."""
+
+from __future__ import annotations
+
+import http.client
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from maisale.ops.drill_instance import KEY, Instance
+from maisale.ops.drill_load import words_of
+from maisale.store import jobs
+
+LOOK_S = 0.5
+ANSWER_S = 10.0
+LATE_S = 15.0  # after its lease's end a job is found by the next sweep; that comes every 5 s, and takes as many jobs as there are hands
+
+
+class Watch:
+    """A thread that looks twice a second. now: the instance's own clock."""
+
+    def __init__(self, instance: Instance, now: Callable[[], float] = time.time):
+        self._instance, self._now = instance, now
+        self._stopping, self._down = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._look, name="drill-watch", daemon=True)
+        self.looks = 0
+        self.unanswered: Counter[str] = Counter()
+        self.slowest_s = 0.0
+        self.oldest_lease_s = 0.0  # of a job in flight, since it was claimed or renewed
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """While the drill itself has ended the app, it cannot answer."""
+        self._down.set()
+        try:
+            yield
+        finally:
+            self._down.clear()
+
+    def _look(self) -> None:
+        while not self._stopping.wait(LOOK_S):
+            if self._down.is_set():
+                continue
+            began = time.monotonic()
+            wrong = self._page()
+            if self._down.is_set():  # it was ended meanwhile
+                continue
+            self.looks += 1
+            self.slowest_s = max(self.slowest_s, time.monotonic() - began)
+            if wrong:
+                self.unanswered[wrong] += 1
+            self._leases()
+
+    def _page(self) -> str:
+        """What is wrong with the answer: the page, or a 503 with words, is right."""
+        host = self._instance.url.removeprefix("http://")
+        connection = http.client.HTTPConnection(host, timeout=ANSWER_S)
+        try:
+            connection.request("GET", "/", headers={"X-API-Key": KEY, "Accept": "text/html"})
+            answer = connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException) as problem:
+            return f"no answer ({type(problem).__name__})"
+        finally:
+            connection.close()
+        return "" if answer.status == 200 or (answer.status == 503 and words_of(body)) else f"{answer.status}: {words_of(body)[:100]}"
+
+    def _leases(self) -> None:
+        try:
+            rows = self._instance.rows("SELECT min(lease_until), max(lease_until) FROM jobs WHERE state = 'running'")
+        except (OSError, sqlite3.Error):  # locked or damaged, as drills have it
+            return
+        if rows[0][0] is not None:
+            self.oldest_lease_s = max(self.oldest_lease_s, self._now() - (rows[0][0] - jobs.LEASE_S))
