@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ def run(args: argparse.Namespace) -> int:
     known = {one.name: one for one in DRILLS}
     if unknown := [name for name in args.only if name not in known]:
         raise BadInput(f"There is no drill {unknown[0]!r}. They are: {', '.join(known)}.")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # its instances must not outlive it
     began, outcomes = time.monotonic(), []
     with tempfile.TemporaryDirectory(prefix="maisale-drill-") as folder, Grounds(Path(folder), os.environ, args.short) as grounds:
         for one in DRILLS:
@@ -55,7 +57,7 @@ def _plain(one: Outcome) -> dict[str, Any]:
     if one.not_run:
         return {"not_run": one.not_run}
     figures = {"accepted": one.accepted, "ended": one.ended, "failed": one.failed.total(), "lost": one.lost, "doubled": one.doubled}
-    times = {"healthy_s": max(one.healthy_s, default=0.0), "settled_s": one.settled_s, "oldest_lease_s": one.oldest_lease_s, "seconds": one.seconds}
+    times = {"healthy_s": max(one.healthy_s, default=0.0), "settled_s": one.settled_s, "past_lease_s": one.past_lease_s, "seconds": one.seconds}
     return {**figures, **times, "held": one.held, "causes": dict(one.failed), "wrong": one.wrong, **one.details}
 
 

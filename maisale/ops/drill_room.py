@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from maisale.ops.drill_instance import NotRun
+from maisale.ops.drill_instance import ROOT, NotRun
 
 PIECE = bytes(64 * 1024)
 # The last program holds the namespace until its standard input is closed.
@@ -30,7 +30,7 @@ class Room:
             self._holder.wait()
             raise NotRun(f"this machine gives the drill no disk of its own ({said})")
         pid = str(self._holder.pid)
-        self.inside = ["nsenter", "--target", pid, "--mount", *([] if as_root else ["--user", "--preserve-credentials"])]
+        self.inside = ["nsenter", "--target", pid, "--mount", f"--wd={ROOT}", *([] if as_root else ["--user", "--preserve-credentials"])]
         self._folder, self.seen = folder, Path(f"/proc/{pid}/root{folder.resolve()}")
 
     def fill(self) -> None:

@@ -1,4 +1,4 @@
-"""Looks at an instance all through a drill: whether the page answers, and how old the lease of a job in flight becomes."""
+"""Looks at an instance all through a drill: whether the page answers, and how long a job stays behind whose lease has passed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from contextlib import contextmanager
 
 from maisale.ops.drill_instance import KEY, Instance
 from maisale.ops.drill_load import words_of
-from maisale.store import jobs
 
 LOOK_S = 0.5
 ANSWER_S = 10.0
-LATE_S = 15.0  # after its lease's end a job is found by the next sweep; that comes every 5 s, and takes as many jobs as there are hands
+LATE_S = 60.0  # a job whose lease has passed is the first to be taken, once a hand is free
 
 
 class Watch:
@@ -29,7 +28,7 @@ class Watch:
         self.looks = 0
         self.unanswered: Counter[str] = Counter()
         self.slowest_s = 0.0
-        self.oldest_lease_s = 0.0  # of a job in flight, since it was claimed or renewed
+        self.past_lease_s = 0.0  # how long the lease of a job had passed before somebody took it
 
     def start(self) -> None:
         self._thread.start()
@@ -77,8 +76,8 @@ class Watch:
 
     def _leases(self) -> None:
         try:
-            rows = self._instance.rows("SELECT min(lease_until), max(lease_until) FROM jobs WHERE state = 'running'")
+            rows = self._instance.rows("SELECT min(lease_until) FROM jobs WHERE state = 'running'")
         except (OSError, sqlite3.Error):  # locked or damaged, as drills have it
             return
         if rows[0][0] is not None:
-            self.oldest_lease_s = max(self.oldest_lease_s, self._now() - (rows[0][0] - jobs.LEASE_S))
+            self.past_lease_s = max(self.past_lease_s, self._now() - rows[0][0])

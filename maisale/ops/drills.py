@@ -65,6 +65,8 @@ class Grounds(AbstractContextManager):
             ground = Ground(drill.name, self._place(drill.place), self._folder / f"{self._number}-{drill.name}", self._short)
         except NotRun as problem:
             return Outcome(drill.name, not_run=str(problem))
+        except DrillFailed as problem:
+            return Outcome(drill.name, wrong=[str(problem)])
         ground.watch.start()
         try:
             drill.work(ground)
