@@ -117,3 +117,13 @@ def test_a_job_that_was_rolled_back_does_not_exist(db):
     with pytest.raises(ValueError):
         db.write(work)
     assert jobs.counts(db) == {"pending": 0, "running": 0, "done": 0, "dead": 0}
+
+
+@pytest.mark.parametrize("state, column", [("pending", "next_at"), ("running", "lease_until")])
+def test_a_job_of_a_clock_that_was_a_day_ahead_does_not_wait_a_day(db, state, column):
+    job_id = add(db)
+    if state == "running":
+        jobs.claim(db, job_id)
+    db.write(lambda tx: tx.execute(f"UPDATE jobs SET {column} = :tomorrow WHERE id = :id", id=job_id, tomorrow=time.time() + 86_400))
+    assert jobs.due(db, 9) == [job_id]
+    assert jobs.claim(db, job_id).id == job_id
