@@ -118,9 +118,8 @@ class Grounds(AbstractContextManager):
 
     @contextmanager
     def _clock(self, folder: Path) -> Iterator[Place]:
-        folder.mkdir(parents=True, exist_ok=True)
         clock = Clock(folder / "clock")
-        with _running(Instance(folder, {**self._environ, **clock.environ()})) as instance:
+        with _running(Instance(folder, clock.environ(self._environ))) as instance:
             yield Place(instance, clock=clock)
 
     @contextmanager
