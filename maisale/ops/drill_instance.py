@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,20 @@ NO_MODEL = "http://127.0.0.1:9"  # the discard port
 START_S = 120.0
 END_S = 15.0  # the app ends within 10 s
 COMMAND_S = 600.0
+# In a process inside: SQLite follows links by their names, and /proc/PID/root leads outside by its name. Read-only: the last one to close a
+# writable connection would move the log, and with it the scene of a crash.
+READER = """
+import json, sqlite3, sys
+for line in sys.stdin:
+    path, sql = json.loads(line)
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30) as db:
+            found = db.execute(sql).fetchall()
+        db.close()
+    except sqlite3.Error as problem:
+        found = str(problem)
+    print(json.dumps(found), flush=True)
+"""
 
 
 class NotRun(MaiSaleError):
@@ -53,6 +69,8 @@ class Instance:
         # Searched by the vector index whatever the size: it is what the drills break. A load works faster than people.
         self.environ = {**environ, **own, "VECTORS": "chroma", "RATE_LIMIT": "1000", **settings}
         self._process: subprocess.Popen | None = None
+        self._reader: subprocess.Popen | None = None
+        self._reading = threading.Lock()
 
     def settings(self) -> Settings:
         """As the instance has them, with the folder as it is seen from here."""
@@ -82,6 +100,11 @@ class Instance:
         self._process.wait()
 
     def stop(self) -> None:
+        """Ends the app, and the reader of its database."""
+        if self._reader:
+            self._reader.stdin.close()
+            self._reader.wait()
+            self._reader = None
         if self._process is None or self._process.poll() is not None:
             return
         self._process.send_signal(signal.SIGTERM)
@@ -114,11 +137,18 @@ class Instance:
         command = [*self._inside, sys.executable, "-m", "maisale", *words]
         return subprocess.run(command, cwd=ROOT, env={**self.environ, **settings}, capture_output=True, text=True, timeout=COMMAND_S)
 
-    def rows(self, sql: str, **values: Any) -> list[tuple]:
-        """Read from its database, past the instance."""
-        # Read-only: the last one to close a writable connection would move the log, and with it the scene of the crash.
-        with closing(sqlite3.connect(f"file:{self.data / 'sqlite.db'}?mode=ro", uri=True, timeout=30)) as connection:
-            return connection.execute(sql, values).fetchall()
+    def rows(self, sql: str) -> list[list[Any]]:
+        """Read from its database, past the instance. Raises sqlite3.Error."""
+        with self._reading:
+            if self._reader is None:
+                command = [*self._inside, sys.executable, "-c", READER]
+                self._reader = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            self._reader.stdin.write(json.dumps([self.environ["DATA_DIR"] + "/sqlite.db", sql]) + "\n")
+            self._reader.stdin.flush()
+            found = json.loads(self._reader.stdout.readline())
+        if isinstance(found, str):
+            raise sqlite3.OperationalError(found)
+        return found
 
 
 def _free_port() -> int:
