@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 
+from maisale.ops import backup as backups
 from maisale.ops.drill import Ground
 from maisale.ops.drill_instance import Instance
 from maisale.ops.drill_load import document, upload_all
@@ -35,7 +36,7 @@ def large_file(ground: Ground) -> None:
     refused = upload_all(ground.instance.url, ground.book, [(f"{code}.{'html' if ground.short else 'txt'}", code, lambda: make(code))], 1)
     ground.must(not refused, f"a file of {LARGE_BYTES:,} bytes was refused: {dict(refused)}")
     refused = upload_all(ground.instance.url, ground.book, [("larger.txt", code, lambda: bytes(LARGE_BYTES + 2_000_000))], 1)
-    ground.must(any("50 MB" in words or "MB" in words for words in refused), f"a larger file was not refused in words: {dict(refused)}")
+    ground.must(any("50 MB" in words for words in refused), f"a larger file was not refused in words: {dict(refused)}")
     ground.healthy()
 
 
@@ -58,8 +59,7 @@ def backup(ground: Ground) -> None:
     ground.must(done.returncode == 0, f"the backup failed: {done.stderr[-300:]}")
     ground.settle()
     restored = Instance(ground.folder / "restored", ground.instance.environ)
-    done = restored.command("restore", str(file))
-    ground.must(done.returncode == 0, f"the restore failed: {done.stderr[-300:]}")
+    backups.restore(file, restored.settings())
     ground.outcome.details["restored"] = len(before)
     elsewhere = Ground(ground.outcome.name, type(ground.place)(restored), ground.folder / "elsewhere", ground.short)
     try:
@@ -70,8 +70,9 @@ def backup(ground: Ground) -> None:
         elsewhere.settle()
         elsewhere.count()
         ground.must(elsewhere.outcome.held, f"after the restore: {elsewhere.outcome}")
-        found = restored.command("verify")
-        ground.must(found.returncode == 0, f"verify after the restore: {found.stdout[-200:]} {found.stderr[-300:]}")
+        if not ground.short:
+            found = restored.command("verify")
+            ground.must(found.returncode == 0, f"verify after the restore: {found.stdout[-200:]} {found.stderr[-300:]}")
     finally:
         restored.stop()
     ground.outcome.healthy_s += elsewhere.outcome.healthy_s

@@ -26,7 +26,7 @@ def corrupted(ground: Ground) -> None:
             if path.is_file() and (size := path.stat().st_size):
                 with path.open("r+b") as file:
                     file.write(os.urandom(min(size, 1 << 20)))
-    time.sleep(3 if ground.short else 15)
+    time.sleep(2 if ground.short else 15)
     ground.instance.kill_worker()
     ground.healthy(index=True)
 
@@ -36,7 +36,7 @@ def deleted(ground: Ground) -> None:
     ground.begin_load(paragraphs=20)
     ground.healthy(index=True)
     shutil.rmtree(ground.instance.settings().chroma_dir, ignore_errors=True)
-    time.sleep(3 if ground.short else 15)
+    time.sleep(2 if ground.short else 15)
     ground.healthy(index=True)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from maisale.ops.drill import Ground
 
-AIM_S = 60.0  # until a persist comes; after that the kill comes all the same
+AIM_S = 90.0  # until a persist comes; after that the kill comes all the same
+AIM_SHORT_S = 30.0
 LONG_PARAGRAPHS = 1200  # about 100 passages a document: Chroma persists every 5,000
 PAUSE_S = 3.0
 
@@ -17,7 +18,7 @@ PAUSE_S = 3.0
 def kills(ground: Ground) -> None:
     """Both processes, one after the other, while people ask and upload."""
     ground.begin_load(paragraphs=40 if ground.short else 200)
-    for _ in range(2 if ground.short else 5):
+    for _ in range(1 if ground.short else 5):
         time.sleep(PAUSE_S * random.uniform(0.3, 1.2))
         ground.instance.kill_worker()
         time.sleep(PAUSE_S * random.uniform(0.2, 1.0))
@@ -45,7 +46,7 @@ def kill_and_start(ground: Ground) -> None:
 
 
 def _kill_at_a_persist(ground: Ground) -> bool:
-    index, ends = ground.instance.data / "chroma_db", time.monotonic() + AIM_S
+    index, ends = ground.instance.data / "chroma_db", time.monotonic() + (AIM_SHORT_S if ground.short else AIM_S)
     before = _newest(index)
     while (hit := _newest(index)) == before and time.monotonic() < ends:
         time.sleep(0.002)

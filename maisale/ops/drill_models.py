@@ -30,7 +30,7 @@ def misbehaving(mode: str) -> Callable[[Ground], None]:
         time.sleep(_s(ground, 0.5, 10))
         ground.place.model.mode = mode
         try:
-            time.sleep(_s(ground, 3, 30))
+            time.sleep(_s(ground, 2, 30))
         finally:
             ground.place.model.mode = drill_model.WELL
         ground.healthy()

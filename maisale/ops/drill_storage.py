@@ -17,7 +17,7 @@ def disk_full(ground: Ground) -> None:
     load = ground.begin_load()
     time.sleep(_s(ground, 2, 10))
     ground.place.room.fill()
-    time.sleep(_s(ground, 5, 30))
+    time.sleep(_s(ground, 3, 30))
     ground.place.room.free()
     ground.healthy()
     time.sleep(_s(ground, 1, 5))
@@ -61,7 +61,7 @@ def locked_database(ground: Ground) -> None:
     time.sleep(1)
     with closing(sqlite3.connect(ground.instance.data / "sqlite.db", timeout=30, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        time.sleep(_s(ground, 6, 40))
+        time.sleep(_s(ground, 4, 40))
         other.execute("ROLLBACK")
     ground.healthy()
     time.sleep(1)
@@ -72,7 +72,7 @@ def clock_jump(ground: Ground) -> None:
     """The wall clock jumps a day ahead, back again, and an hour back, while jobs are in flight."""
     ground.begin_load(paragraphs=40)
     for ahead_s in (DAY_S, 0.0, -3600.0):
-        time.sleep(_s(ground, 2, 10))
+        time.sleep(_s(ground, 1, 10))
         ground.place.clock.jump(ahead_s)
         ground.healthy()
     time.sleep(_s(ground, 1, 10))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
+from maisale.errors import MaiSaleError
 from maisale.ops import drill_crowds, drill_index, drill_kills, drill_model, drill_models, drill_storage
 from maisale.ops.drill import Drill, Ground, Outcome, Place
 from maisale.ops.drill_clock import Clock
@@ -74,7 +75,7 @@ class Grounds(AbstractContextManager):
             ground.watch.stop()
             ground.count()
             self._verify(ground)
-        except DrillFailed as problem:  # the instance is not fit for the next drill either
+        except MaiSaleError as problem:  # the instance is not fit for the next drill either
             ground.must(False, str(problem))
             self._leave()
         finally:
