@@ -35,8 +35,21 @@ def misbehaving(mode: str) -> Callable[[Ground], None]:
             ground.place.model.mode = drill_model.WELL
         ground.healthy()
         ground.must(not load.refused, f"questions or files were refused: {dict(load.refused)}")
+        _all_have_vectors(ground)
 
     return drill
+
+
+def _all_have_vectors(ground: Ground) -> None:
+    """A model that was ill leaves nothing behind that only words find; what was given up meanwhile is tried again."""
+    ground.settle()
+    given_up = ground.instance.rows("SELECT count(*) FROM jobs WHERE state = 'dead'")[0][0]
+    ground.outcome.details["given_up"] = given_up
+    if given_up:
+        ground.instance.command("jobs", "retry", "all")
+        ground.settle()
+    left = ground.instance.rows("SELECT count(*) FROM documents WHERE stage = 'searchable'")[0][0]
+    ground.must(not left, f"{left} documents are found by words only")
 
 
 def _s(ground: Ground, short: float, long: float) -> float:
