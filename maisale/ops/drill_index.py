@@ -19,7 +19,7 @@ SECOND_S = 60.0
 
 def corrupted(ground: Ground) -> None:
     """Every file of the folder is overwritten under the worker, which dies a little later."""
-    ground.begin_load(paragraphs=20)
+    ground.begin_load()
     ground.healthy(index=True)
     for path in ground.instance.settings().chroma_dir.rglob("*"):
         with suppress(OSError):
@@ -33,7 +33,7 @@ def corrupted(ground: Ground) -> None:
 
 def deleted(ground: Ground) -> None:
     """The folder is gone, under the running worker."""
-    ground.begin_load(paragraphs=20)
+    ground.begin_load()
     ground.healthy(index=True)
     shutil.rmtree(ground.instance.settings().chroma_dir, ignore_errors=True)
     time.sleep(2 if ground.short else 15)
@@ -42,7 +42,7 @@ def deleted(ground: Ground) -> None:
 
 def opened_twice(ground: Ground) -> None:
     """A second worker is started on the same folder, and one of another data folder on the same index: both are refused in words."""
-    ground.begin_load(paragraphs=20)
+    ground.begin_load()
     time.sleep(1)
     if not ground.short:
         second = ground.instance.command("worker")
