@@ -28,6 +28,8 @@ class Watch:
         self.looks = 0
         self.unanswered: Counter[str] = Counter()
         self.slowest_s = 0.0
+        self._running: set[tuple[str, float]] = set()
+        self._lapsed_at: dict[tuple[str, float], float] = {}
         self.past_lease_s = 0.0  # how long the lease of a job had passed before somebody took it
 
     def start(self) -> None:
@@ -75,9 +77,15 @@ class Watch:
         return "" if answer.status == 200 or (answer.status == 503 and words_of(body)) else f"{answer.status}: {words_of(body)[:100]}"
 
     def _leases(self) -> None:
+        """A lease that was seen running and has passed. One that a new worker ended is another: its job is in flight no more, and waits."""
         try:
-            rows = self._instance.rows("SELECT min(lease_until) FROM jobs WHERE state = 'running'")
+            rows = self._instance.rows("SELECT id, lease_until FROM jobs WHERE state = 'running'")
         except (OSError, sqlite3.Error):  # locked or damaged, as drills have it
             return
-        if rows[0][0] is not None:
-            self.past_lease_s = max(self.past_lease_s, self._now() - rows[0][0])
+        now, seen_at = self._now(), time.monotonic()
+        leases = {(job_id, until): until for job_id, until in rows}
+        self._running |= {lease for lease, until in leases.items() if until >= now}
+        # Counted by time that only passes: the clock may jump.
+        lapsed = [lease for lease, until in leases.items() if until < now and lease in self._running]
+        self._lapsed_at = {lease: self._lapsed_at.get(lease, seen_at) for lease in lapsed}
+        self.past_lease_s = max([self.past_lease_s, *(seen_at - at for at in self._lapsed_at.values())])
