@@ -133,7 +133,7 @@ def _measuring(verbs: Any, command: Command, as_json: argparse.ArgumentParser, p
     made.add_argument("--only", default="", metavar="REGEX", help="only the routes and functions that match")
 
     made = command(verbs, "drill", "drill.run", "break instances of its own on purpose, under load, and count what was accepted", as_json)
-    made.add_argument("--short", action="store_true", help="less of everything, within 150 s")
+    made.add_argument("--short", action="store_true", help="less of everything, on instances that drills share")
     made.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these drills")
 
 
