@@ -75,6 +75,8 @@ class Grounds(AbstractContextManager):
             ground.watch.stop()
             ground.count()
             self._verify(ground)
+        except NotRun as problem:
+            return Outcome(drill.name, not_run=str(problem))
         except MaiSaleError as problem:  # the instance is not fit for the next drill either
             ground.must(False, str(problem))
             self._leave()
