@@ -40,6 +40,7 @@ class Work:
         self._bulk_room = threading.BoundedSemaphore(max(1, hands - 1))
         self._doing: dict[str, Job] = {}
         self._pruned_at = float("-inf")
+        self._unstored: dict[str, Job] = {}  # done or not, their end could not be written
 
     def take(self, job_id: str) -> None:
         """Does this job if it is free, and then whatever else is due."""
@@ -50,6 +51,7 @@ class Work:
     def sweep(self) -> None:
         """Rings for jobs that are due, ends those over which workers died, removes old ones, and tends the embedders. Called every SWEEP_S and at the start."""
         db = self._services.db
+        self._free_unstored()
         if jobs.to_bury(db):
             db.write(self._bury)
         if not self._services.bell.waiting():
@@ -91,14 +93,21 @@ class Work:
                 self._indexing.do_together(taken)
             else:
                 self._indexing.do(job)
-        except MaiSaleError as problem:  # the database refused to write how it ended: its lease will lapse
+        except MaiSaleError as problem:  # the database refused to write how it ended
             log.error("the end of job %s could not be stored: %s", job.id, problem)
+            self._unstored |= {one.id: one for one in taken}
         finally:
             for one in taken:
                 self._doing.pop(one.id, None)
             if job.lane == "bulk":
                 self._bulk_room.release()
         return True
+
+    def _free_unstored(self) -> None:
+        """A disk that was full has room again: what could not be ended need not wait for its lease to pass."""
+        for job in list(self._unstored.values()):
+            self._services.db.write(lambda tx, job=job: jobs.put_back(tx, job, "The database refused to write; it is done again.", wait_s=0.0))
+            self._unstored.pop(job.id, None)
 
     def _alike(self, job: Job) -> list[Job]:
         """Messages that wait with this one: alone each costs six commits and a write to the index, which a crowd's questions feel."""

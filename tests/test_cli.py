@@ -74,6 +74,7 @@ def test_a_link_is_an_address(said):
         (["ask", ""], "The question is empty"),
         (["ask", "How?", "--collection", "Nothing"], "There is no collection named 'Nothing'"),
         (["search", "refunds", "--user", "nobody"], "There is no user named 'nobody'"),
+        (["drill", "--only", "nothing"], "There is no drill 'nothing'. They are: 100-uploads"),
     ],
 )
 def test_an_error_is_one_sentence_and_exit_code_1(said, words, sentence):

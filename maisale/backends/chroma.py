@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ class ChromaIndex:
 
     def open(self) -> bool:
         """Opens the folder, emptied first when it does not pass its check. Returns whether it had been closed properly."""
+        self._lock = _locked_still(self.folder, self._lock)
         mark = self.folder / MARK
         closed = not mark.exists()
         if not closed:
@@ -72,7 +73,8 @@ class ChromaIndex:
                 log.warning("the vector index in %s is damaged; it is made anew from SQL", self.folder)
                 _empty(self.folder)
         mark.touch()
-        self._client = open_folder(str(self.folder))
+        with self._trouble("open"):
+            self._client = open_folder(str(self.folder))
         self.broken = False
         self.state = "it is being filled"
         return closed
@@ -254,6 +256,17 @@ def _locked(folder: Path) -> int:
                 os.close(held)
                 raise Misconfigured(f"Another worker already has the vector index in {folder}. Stop it first; two would destroy it.") from problem
         time.sleep(0.1)
+
+
+def _locked_still(folder: Path, held: int) -> int:
+    """`held`, or the lock of the folder that stands in the place of the one that was deleted under us."""
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.stat(folder), os.fstat(held)):
+            return held
+    log.warning("the folder %s of the vector index was deleted; it is made anew from SQL", folder)
+    found = _locked(folder)
+    os.close(held)
+    return found
 
 
 def _killed_in_persist(folder: Path) -> bool:

@@ -125,7 +125,7 @@ class OllamaServer:
             self._generation = generation
             self._use_embedder(url, embedding)
             now = time.time()
-            well_since = (self._status.well_since if self._status.url == url else None) or now
+            well_since = min((self._status.well_since if self._status.url == url else None) or now, now)  # the clock may have been set back
             status = ModelStatus(url, True, generation and generation.name, embedding and embedding.name, tuple(missing), cause, now, embedding and well_since)
             self._keep(status)
 

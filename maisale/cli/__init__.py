@@ -1,4 +1,4 @@
-"""The command line: index, documents, ask, search, users, keys, eval, bench, probe, link, worker. Works beside a running app and without one.
+"""The command line: index, documents, ask, search, users, keys, eval, bench, probe, drill, link, worker. Works beside a running app and without one.
 
 Errors are one sentence on stderr and exit code 1; a wrong command line is 2. What a command does is in the module of its kind.
 """
@@ -140,6 +140,10 @@ def _measuring(verbs: Any, command: Command, as_json: argparse.ArgumentParser, p
     made = command(verbs, "probe", "probe.run", "call every route of a running server as everybody, and exit 1 when anybody sees another's", as_json)
     made.add_argument("url", metavar="URL", help="of a running Mai-Sale; X_API_KEY_ADMIN is its administrator's key")
     made.add_argument("--only", default="", metavar="REGEX", help="only the routes and functions that match")
+
+    made = command(verbs, "drill", "drill.run", "break instances of its own on purpose, under load, and count what was accepted", as_json)
+    made.add_argument("--short", action="store_true", help="less of everything, on instances that drills share")
+    made.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these drills")
 
 
 def _upkeep(verbs: Any, command: Command, as_json: argparse.ArgumentParser) -> None:

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 BATCH = 32  # texts given to the built-in embedder at once, between two looks at whether to go on
 MODEL_BATCH = 8  # to a model, which may take a second for each
 INDEX_EVERY_S = 2.0  # while a document is embedded: what the index holds counts as done
+PLAIN_WORD = "word"  # that every embedder takes
 READ_BACK = 8  # vectors that are searched for in each batch that the index took
 
 
@@ -99,7 +100,10 @@ class Embedding:
 
 
 def _vectors(embedder: Embedder, batch: Sequence[Chunk]) -> tuple[list[tuple[Chunk, np.ndarray]], list[Chunk]]:
-    """The vectors of `batch`, and the chunks that the embedder refuses: one of them does not cost the others theirs."""
+    """The vectors of `batch`, and the chunks that the embedder refuses: one of them does not cost the others theirs.
+
+    Raises ModelFailed when it refuses everything: then the job is tried again, and its texts are none that no embedder takes.
+    """
     left, refused = list(batch), []
     while left:
         try:
@@ -108,7 +112,19 @@ def _vectors(embedder: Embedder, batch: Sequence[Chunk]) -> tuple[list[tuple[Chu
         except ModelFailed as problem:
             if not problem.positions:
                 raise
+            if len(problem.positions) == len(left) and _takes_nothing(embedder):
+                words = f"{embedder.name} gives no vector for any text. Look at its server's log; `jobs retry all` tries again what was given up."
+                raise ModelFailed(words) from problem
             log.warning("%s gives no vector for %s", embedder.name, ", ".join(left[position].key for position in problem.positions))
             refused += [left[position] for position in problem.positions]
             left = [chunk for position, chunk in enumerate(left) if position not in problem.positions]
     return [], refused
+
+
+def _takes_nothing(embedder: Embedder) -> bool:
+    """Whether the embedder is ill, and not the text: it refuses a plain word too. What is tried again later then is found by vectors later."""
+    try:
+        embedder.vectors([PLAIN_WORD])
+    except ModelFailed:
+        return True
+    return False

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from maisale.contracts import Database, KeptIndex
-from maisale.errors import IndexUnavailable, ModelFailed
+from maisale.errors import MaiSaleError, ModelFailed
 from maisale.store import chunks, facts
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def keep(db: Database, index: KeptIndex, stopping: threading.Event, opened: Call
                 log.info("the vector index is ready after %.1f s; %d vectors were brought", time.monotonic() - began, brought)
             while not index.broken and not stopping.wait(LOOK_S) and not _rebuild_asked(db):
                 pass
-        except (IndexUnavailable, OSError) as problem:
+        except (MaiSaleError, OSError) as problem:
             log.warning("the vector index cannot be used: %s", problem)
             stopping.wait(LOOK_S)
         if not stopping.is_set():

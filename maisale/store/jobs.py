@@ -25,12 +25,15 @@ FIRST_BACKOFF_S = 4.0  # doubled with each attempt
 LONGEST_BACKOFF_S = 300.0
 AWAY_S = 5.0  # until a job whose service is away is tried again
 PAUSE_S = 300.0  # the same while the service is known to be away; `hurry` ends it
+FURTHEST_S = 900.0  # ahead of now no job is put: what is due later, or leased for longer, was written before the clock was set back
 
 PRUNED_S = 7 * 86400.0  # how long an ended job is kept that nobody has to look at
 OF_DOCUMENTS = ("read_document", "embed_document")
 
 _JOB = "id, kind, subject_id, lane, state, attempts, cause, tenant_id, payload, ended_at"
-_DUE = f"((state = 'pending' AND next_at <= :now) OR (state = 'running' AND lease_until < :now AND crashes < {CRASHES - 1}))"
+_COME = f"(next_at <= :now OR next_at > :now + {FURTHEST_S})"
+_LAPSED = f"state = 'running' AND (lease_until < :now OR lease_until > :now + {FURTHEST_S})"
+_DUE = f"((state = 'pending' AND {_COME}) OR ({_LAPSED} AND crashes < {CRASHES - 1}))"
 
 
 def add(tx: Transaction, tenant_id: str, kind: str, subject_id: str, lane: str = "people", payload: Any = None) -> str:
@@ -88,7 +91,7 @@ def claim(db: Database, job_id: str, lanes: Sequence[str] = LANES, lease_s: floa
 def claim_alike(db: Database, job: Job, limit: int, lease_s: float = LEASE_S) -> list[Job]:
     """Others of the same kind and lane that have never been tried, as `claim` gives them: what can be done together."""
     now = time.time()
-    fresh = """kind = :kind AND lane = :lane AND payload = '' AND state = 'pending' AND attempts = 0 AND crashes = 0 AND next_at <= :now"""
+    fresh = f"""kind = :kind AND lane = :lane AND payload = '' AND state = 'pending' AND attempts = 0 AND crashes = 0 AND {_COME}"""
     values = {"kind": job.kind, "lane": job.lane, "now": now}
     if not db.rows(f"SELECT 1 FROM jobs WHERE {fresh} LIMIT 1", **values):
         return []
@@ -198,7 +201,7 @@ def take_over(tx: Transaction) -> int:
     return len(left)
 
 
-_CRASHED = "state = 'running' AND lease_until < :now AND crashes >= :most"
+_CRASHED = f"{_LAPSED} AND crashes >= :most"
 
 
 def to_bury(db: Database) -> bool:

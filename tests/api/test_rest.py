@@ -361,3 +361,16 @@ def test_an_upload_is_not_read_beyond_its_bound(office, linh, declared):
     answer = linh.post("/v1/documents", content=content, headers={"content-type": "multipart/form-data; boundary=x"})
     assert answer.status_code == 413 and "larger than 2 MB" in answer.json()["error"]
     assert not list(office.services.settings.data_dir.glob("upload-*"))
+
+
+def test_a_folder_that_takes_no_file_refuses_an_upload_in_words(office, linh):
+    files = office.services.settings.files_dir
+    files.rename(files.with_name("away"))
+    files.touch()
+    try:
+        answer = upload(linh, name="late.md")
+    finally:
+        files.unlink()
+        files.with_name("away").rename(files)
+    assert answer.status_code == 507
+    assert answer.json()["error"].startswith("late.md could not be kept (Not a directory); nothing was stored.")

@@ -1,6 +1,7 @@
 """Chroma under its lock: what is written is found, a torn folder is noticed, and two processes never share it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -161,3 +162,23 @@ def test_torn_files_are_noticed_and_the_folder_starts_anew(tmp_path, times_tell)
     second.upsert("t", "hash", "documents", rows(5))
     assert second.lost("t", "hash", "documents", rows(5)) == []
     second.release()
+
+
+def test_a_folder_that_was_deleted_under_it_is_made_anew_and_locked(index):
+    index.upsert("t", "hash", "documents", rows(5))
+    shutil.rmtree(index.folder)
+    index.close()
+    index.open()
+    assert index.indexes() == []
+    index.upsert("t", "hash", "documents", rows(5))
+    assert index.lost("t", "hash", "documents", rows(5)) == []
+    with pytest.raises(Misconfigured, match="Another worker already has the vector index"):
+        ChromaIndex(index.folder)
+
+
+def test_a_folder_that_chroma_cannot_open_is_said_in_words(tmp_path):
+    index = ChromaIndex(tmp_path / "chroma")
+    (index.folder / "chroma.sqlite3").mkdir()
+    with pytest.raises(IndexUnavailable, match="failed to open"):
+        index.open()
+    index.release()

@@ -316,3 +316,17 @@ def test_while_the_model_is_away_they_all_wait(worker):
     say(worker, "The filter lasts six months.", "It costs forty euros.")
     worker.indexing.do_together(claimed(worker))
     assert worker.db.rows("SELECT state, attempts FROM jobs") == [{"state": "pending", "attempts": 0}] * 2
+
+
+def test_a_model_that_refuses_everything_for_a_while_leaves_no_document_without_vectors(worker):
+    worker.services.models = ollama = Ollama()
+    ollama.refused = ""  # every text holds it
+    worker.receive()
+    worker.work()
+    waiting = worker.db.rows("SELECT attempts, cause FROM jobs WHERE state = 'pending'")
+    assert [row["attempts"] for row in waiting] == [1] and "gives no vector for any text" in waiting[0]["cause"]
+    assert (worker.document().stage, worker.document().cause) == ("searchable", "")
+    ollama.refused = "poison"
+    worker.db.write(lambda tx: tx.execute("UPDATE jobs SET next_at = 0 WHERE state = 'pending'"))
+    worker.work()
+    assert worker.document().stage == "complete"

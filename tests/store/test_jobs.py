@@ -139,3 +139,13 @@ def test_what_empties_the_index_outlives_its_document(db):
     read, remove = add(db), add(db, "remove_vectors")
     db.write(lambda tx: jobs.forget(tx, ["subject"]))
     assert [row["id"] for row in db.rows("SELECT id FROM jobs")] == [remove] and read != remove
+
+
+@pytest.mark.parametrize("state, column", [("pending", "next_at"), ("running", "lease_until")])
+def test_a_job_of_a_clock_that_was_a_day_ahead_does_not_wait_a_day(db, state, column):
+    job_id = add(db)
+    if state == "running":
+        jobs.claim(db, job_id)
+    db.write(lambda tx: tx.execute(f"UPDATE jobs SET {column} = :tomorrow WHERE id = :id", id=job_id, tomorrow=time.time() + 86_400))
+    assert jobs.due(db, 9) == [job_id]
+    assert jobs.claim(db, job_id).id == job_id

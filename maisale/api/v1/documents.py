@@ -16,7 +16,7 @@ from maisale.api.v1 import shapes
 from maisale.api.v1.shapes import Reader, Writer
 from maisale.chat.ask import checked_question
 from maisale.chat.replies import Replies
-from maisale.errors import BadInput
+from maisale.errors import BadInput, StorageFailed
 from maisale.flow.search import search
 from maisale.library import progress
 from maisale.library.documents import add_document, remove_document
@@ -54,10 +54,14 @@ def router(running: Callable[[], Replies]) -> APIRouter:
         services = running().services
         if not file.filename:
             raise BadInput("file: the file has no name. Send one with an ending, such as report.pdf.")
-        with tempfile.NamedTemporaryFile(dir=services.settings.files_dir, prefix="upload-") as kept:
-            await asyncio.to_thread(_copy, file, kept, services.settings.upload_mb * 1_000_000)
-            where = {"collection": collection, "visibility": visibility, "conversation_id": conversation_id or None}
-            made = await asyncio.to_thread(add_document, services, caller.scope, Path(kept.name), file.filename, **where)
+        where = {"collection": collection, "visibility": visibility, "conversation_id": conversation_id or None}
+        try:
+            with tempfile.NamedTemporaryFile(dir=services.settings.files_dir, prefix="upload-") as kept:
+                await asyncio.to_thread(_copy, file, kept, services.settings.upload_mb * 1_000_000)
+                made = await asyncio.to_thread(add_document, services, caller.scope, Path(kept.name), file.filename, **where)
+        except OSError as problem:
+            words = f"{file.filename} could not be kept ({problem.strerror}); nothing was stored."
+            raise StorageFailed(f"{words} Free some space, or see that the data folder can be written to, and add it again.") from problem
         return shapes.DocumentOut(**plain.document(made))
 
     @routes.get("/documents/{document_id}")

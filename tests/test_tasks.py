@@ -1,0 +1,30 @@
+"""The worker's hands: what becomes of a job whose end the database refuses to write."""
+
+import threading
+
+from conftest import LINH
+from maisale.library.documents import add_document
+from maisale.library.embedders import Embedders
+from maisale.store import documents, jobs
+from maisale.tasks import Work
+
+
+def test_a_job_whose_end_could_not_be_stored_is_done_again_once_there_is_room(services, tmp_path):
+    (tmp_path / "a.md").write_text("# Kettle\n\nThe kettle boils water.")
+    document = add_document(services, LINH, tmp_path / "a.md", "a.md")
+    work, db = Work(services, Embedders(services), 1, threading.Event()), services.db
+    # A full disk: what ends a job needs a page more than there is.
+    db.write(lambda tx: tx.execute("CREATE TABLE pages (page)"))
+    db.write(lambda tx: tx.execute("CREATE TRIGGER one_more BEFORE UPDATE OF next_at ON jobs BEGIN INSERT INTO pages VALUES (zeroblob(100000)); END"))
+    db.write(lambda tx: tx.execute("CREATE TRIGGER text BEFORE INSERT ON chunks BEGIN INSERT INTO pages VALUES (zeroblob(100000)); END"))
+    pages = db.write(lambda tx: tx.rows("PRAGMA page_count"))[0]["page_count"]
+    db.write(lambda tx: tx.rows(f"PRAGMA max_page_count = {pages + 5}"))
+    work.take(jobs.due(db, 1)[0])
+    assert jobs.counts(db)["running"] == 1 and jobs.due(db, 1) == []
+    db.write(lambda tx: tx.rows("PRAGMA max_page_count = 100000"))
+    work.sweep()
+    while due := jobs.due(db, 1):
+        work.take(due[0])
+    assert documents.get_document(db, LINH, document.id).searchable
+    assert db.rows("SELECT max(attempts) AS n FROM jobs")[0]["n"] == 1
+    work.put_back()
