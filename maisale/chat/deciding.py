@@ -2,7 +2,7 @@
 
 Retrieval is computing: beside the event loop in one process it takes turns with it, and two at once are no faster than one after the other.
 So answers are decided one at a time, and none is begun while a question is on its way to being stored: people are told that it was taken first.
-While many wait, other processes decide, behind the event loop in the system's eyes, and need not hold back.
+While many wait, other processes decide, one question each; they hold back too, for they take the cores that questions are accepted with.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Deciding:
             if self._elsewhere and self._waiting >= MANY:
                 self._elsewhere.want()
             async with self._ahead if self._elsewhere_ready else self._turn:
-                if self._accepting and not self._elsewhere_ready:
+                if self._accepting:
                     with suppress(asyncio.TimeoutError):
                         await asyncio.wait_for(self._nobody.wait(), HELD_BACK_S)
                 begun()
