@@ -76,16 +76,17 @@ def in_words(_request: Request, problem: MaiSaleError) -> PlainTextResponse:
 def build() -> FastAPI:
     """The gate around everything; behind it sign-in, health, files, and the page with its API."""
     tune_gradio(demo)
-    parent = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    # FastAPI's own telemetry, which nobody has set up, reads the environment three times a request.
+    parent = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan, telemetry=v1.NO_TELEMETRY)
     parent.add_exception_handler(MaiSaleError, in_words)
     parent.include_router(pages.router(life.running, sign_in))
     parent.include_router(files.router(life.running))
     parent.mount("/v1", v1.build(life.running, lambda: listing.everything(parent, demo)))
+    # Gradio 6.31 reflects any Origin with credentials unless its parent answers CORS itself. Innermost: what the gate answers is for no other page.
+    parent.add_middleware(CORSMiddleware, allow_origins=[])
     parent.add_middleware(ShortWay, running=life.running)
     parent.add_middleware(Gate, accounts=life.accounts, limits=life.limits, surface=GradioSurface(demo))
     parent.add_middleware(PlainRefusal, life=life)
-    # Gradio 6.31 reflects any Origin with credentials unless its parent answers CORS itself.
-    parent.add_middleware(CORSMiddleware, allow_origins=[])
     gr.mount_gradio_app(
         parent,
         demo,

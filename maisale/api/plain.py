@@ -24,6 +24,20 @@ class Sources:
         return self._plain
 
 
+class _AsRecords(Sources):
+    """They stay records, which orjson reads by itself."""
+
+    def plain(self, reply: Reply) -> dict[str, Any]:
+        trace = reply.trace
+        known = {name: getattr(trace, name) for name in Trace.__slots__} if trace else None
+        return {"citations": reply.citations, "retrieval": _named(known) if known else None}
+
+
+def answer_json(reply: Reply) -> bytes:
+    """`answer` as JSON: a crowd fetches its answers while others ask, and plain objects between records and JSON cost most of it."""
+    return orjson.dumps(answer(reply, _AsRecords()), option=orjson.OPT_SERIALIZE_NUMPY)
+
+
 def answer(reply: Reply, sources: Sources | None = None) -> dict[str, Any]:
     return {
         "conversation_id": reply.conversation_id,
@@ -40,9 +54,12 @@ def answer(reply: Reply, sources: Sources | None = None) -> dict[str, Any]:
 
 
 def retrieval(trace: Trace) -> dict[str, Any]:
+    return _named(_plain(trace))
+
+
+def _named(trace: dict[str, Any]) -> dict[str, Any]:
     # gradio_client 2.7 takes any object with a `path` for a file, and tries to download it.
-    known = _plain(trace)
-    return {"found_in": known.pop("path"), **known}
+    return {"found_in": trace.pop("path"), **trace}
 
 
 def message(one: Message) -> dict[str, Any]:

@@ -217,12 +217,12 @@ def _reply(row: dict[str, Any]) -> Reply:
 
 def citations_from(stored: str) -> tuple[Citation, ...]:
     """The sources of an answer, as save_reply wrote them."""
-    return tuple(_citation(one) for one in json.loads(stored))
+    return tuple(_citation(one) for one in orjson.loads(stored))
 
 
 def trace_from(stored: str) -> Trace | None:
     """How an answer was found, as save_reply wrote it."""
-    return _trace(json.loads(stored)) if stored else None
+    return _trace(orjson.loads(stored)) if stored else None
 
 
 def _text(records: Any) -> str:

@@ -28,6 +28,8 @@ DESCRIPTION = """A team's chat over its own documents. Send your key as `X-API-K
 
 Refusals are objects with `error` (a sentence) and `kind`. 429 and 503 carry `Retry-After`, and nothing of such a request was stored.
 Times are seconds since 1970 (UTC)."""
+NO_PAGES = {"docs_url": None, "redoc_url": None, "swagger_ui_oauth2_redirect_url": None}
+NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False}
 REFUSALS = {
     401: "No valid key came with the request.",
     403: "The key is valid and may not do this.",
@@ -43,7 +45,7 @@ REFUSALS = {
 def build(running: Callable[[], Replies], everything: Callable[[], Everything]) -> FastAPI:
     """The application to mount at /v1. running: the replies of the app's life, asked for at each request. everything: what the whole server answers."""
     answers = {status: {"model": Refusal, "description": words} for status, words in REFUSALS.items()}
-    v1 = FastAPI(title="Mai-Sale", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, swagger_ui_oauth2_redirect_url=None, responses=answers)
+    v1 = FastAPI(title="Mai-Sale", version="1", description=DESCRIPTION, responses=answers, telemetry=NO_TELEMETRY, **NO_PAGES)
     v1.add_middleware(Bounded, most=_most(running))
     v1.add_exception_handler(MaiSaleError, _refused)
     v1.add_exception_handler(RequestValidationError, _not_understood)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Header
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from maisale.api import plain
 from maisale.api.v1 import shapes
@@ -26,10 +26,10 @@ STREAM = {"text/event-stream": {}}  # its events are described in words: OpenAPI
 def router(running: Callable[[], Replies]) -> APIRouter:
     routes = APIRouter(prefix="/replies", tags=["replies"])
 
-    @routes.get("/{reply_id}")
-    async def get_reply(reply_id: str, caller: Reader) -> shapes.Answer:
+    @routes.get("/{reply_id}", response_model=shapes.Answer)
+    async def get_reply(reply_id: str, caller: Reader) -> Response:
         """Get an answer as it stands, with its sources."""
-        return shapes.Answer(**plain.answer(await running().current(caller.scope, reply_id)))
+        return Response(plain.answer_json(await running().current(caller.scope, reply_id)), media_type="application/json")
 
     @routes.get("/{reply_id}/events", response_class=StreamingResponse, responses={200: {"content": STREAM}})
     async def follow_reply(
@@ -73,7 +73,7 @@ async def _events(snapshots: AsyncIterator[Reply], sent: int) -> AsyncIterator[b
                     delta, sent = reply.text[sent:], len(reply.text)
                     yield _event("delta", {"text": delta}, sent)
                 if reply.ended:
-                    yield _event("done", plain.answer(reply), sent)
+                    yield _event("done", orjson.Fragment(plain.answer_json(reply)), sent)
                     return
                 if (state := {"state": reply.state, "step": reply.step}) != said:
                     said = state
