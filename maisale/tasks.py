@@ -17,7 +17,7 @@ from maisale.library.embedders import Embedders
 from maisale.library.indexing import Indexing
 from maisale.records import Job
 from maisale.services import Services
-from maisale.store import jobs
+from maisale.store import conversations, jobs
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ SWEEP_S = 5.0
 TOGETHER = 32  # messages that are embedded at once
 PRUNE_S = 3600.0  # between two looks for jobs that ended long ago
 PRUNED = 500  # removed in one transaction
+CROWD = 20  # people who wait for an answer, from which on documents make way
+WAY_S = 10.0  # that a document makes way at most; a crowd without an end must not keep it for ever
 LOOK_AT = 8  # due jobs of which the first free one is claimed
 
 
@@ -88,6 +90,8 @@ class Work:
             return False
         taken = [job, *self._alike(job)]
         self._doing |= {one.id: one for one in taken}
+        if job.kind in jobs.OF_DOCUMENTS:
+            self._make_way()
         try:
             if len(taken) > 1:
                 self._indexing.do_together(taken)
@@ -102,6 +106,12 @@ class Work:
             if job.lane == "bulk":
                 self._bulk_room.release()
         return True
+
+    def _make_way(self) -> None:
+        """While a crowd waits for answers: reading and embedding files takes the processors that decide them."""
+        ends = time.monotonic() + WAY_S
+        while conversations.waiting(self._services.db) >= CROWD and time.monotonic() < ends and not self._stopping.wait(0.2):
+            pass
 
     def _free_unstored(self) -> None:
         """A disk that was full has room again: what could not be ended need not wait for its lease to pass."""

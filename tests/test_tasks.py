@@ -5,8 +5,8 @@ import threading
 from conftest import LINH
 from maisale.library.documents import add_document
 from maisale.library.embedders import Embedders
-from maisale.store import documents, jobs
-from maisale.tasks import Work
+from maisale.store import conversations, documents, jobs
+from maisale.tasks import CROWD, Work
 
 
 def test_a_job_whose_end_could_not_be_stored_is_done_again_once_there_is_room(services, tmp_path):
@@ -27,4 +27,20 @@ def test_a_job_whose_end_could_not_be_stored_is_done_again_once_there_is_room(se
         work.take(due[0])
     assert documents.get_document(db, LINH, document.id).searchable
     assert db.rows("SELECT max(attempts) AS n FROM jobs")[0]["n"] == 1
+    work.put_back()
+
+
+def test_a_document_makes_way_for_a_crowd_that_waits_for_answers(services, tmp_path):
+    (tmp_path / "a.md").write_text("# Kettle\n\nThe kettle boils water.")
+    document = add_document(services, LINH, tmp_path / "a.md", "a.md")
+    work, db = Work(services, Embedders(services), 1, threading.Event()), services.db
+    job_id = jobs.due(db, 1)[0]
+    asked = [db.write(lambda tx: conversations.accept_question(tx, LINH, None, "How long?", "t", {}))[0] for _ in range(CROWD)]
+    hand = threading.Thread(target=work.take, args=(job_id,))
+    hand.start()
+    hand.join(1)
+    assert hand.is_alive() and documents.get_document(db, LINH, document.id).stage == "received"
+    db.write(lambda tx: tx.execute("UPDATE replies SET state = 'done' WHERE id = :id", id=asked[0].reply_id))
+    hand.join(60)
+    assert not hand.is_alive() and documents.get_document(db, LINH, document.id).searchable
     work.put_back()

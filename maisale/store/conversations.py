@@ -182,6 +182,11 @@ def save_reply(tx: Transaction, scope: Scope, reply: Reply) -> str | None:
     return None
 
 
+def waiting(db: Database) -> int:
+    """How many replies have no end yet, of everybody."""
+    return db.rows("SELECT count(*) AS n FROM replies WHERE state IN ('waiting', 'running')")[0]["n"]
+
+
 def unfinished_replies(db: Database) -> list[tuple[Scope, Reply]]:
     """Replies without an end, oldest first, of everybody: what a start has to close or resume."""
     rows = db.rows("SELECT id, tenant_id, user_id FROM replies WHERE state IN ('waiting', 'running')")
