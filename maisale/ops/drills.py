@@ -87,7 +87,7 @@ class Grounds(AbstractContextManager):
         return ground.outcome
 
     def _verify(self, ground: Ground) -> None:
-        """Everything is read once. In the short form the last drill of a place stands for those before it: `verify` takes seconds to start."""
+        """Everything is read once. Not in the short form, which counts its documents by searching for each: `verify` takes seconds to start."""
         if self._short:
             return
         found = ground.instance.command("verify")
