@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from maisale.chat.ask import decide_answer
+from maisale.chat.ask import Turn, decide_answer
 from maisale.chat.deciding import Gone
 from maisale.child import environment
 from maisale.config import Settings, from_env
@@ -55,7 +55,7 @@ class DeciderProcesses:
         for one in self._each:
             one.want()
 
-    def decide(self, scope: Scope, reply: Reply, writer: Writer | None) -> Decision:
+    def decide(self, scope: Scope, reply: Reply | Turn, writer: Writer | None) -> Decision:
         with self._choosing:
             ready = [place for place, one in enumerate(self._each) if one.ready]
             if not ready:
@@ -101,7 +101,7 @@ class DeciderProcess:
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(self._settings), bufsize=0)
             threading.Thread(target=self._await_ready, args=(self._process,), name="decider-start", daemon=True).start()
 
-    def decide(self, scope: Scope, reply: Reply, writer: Writer | None) -> Decision:
+    def decide(self, scope: Scope, reply: Reply | Turn, writer: Writer | None) -> Decision:
         process = self._process
         try:
             with self._asking:
