@@ -49,6 +49,7 @@ from maisale.access import pages  # noqa: E402
 from maisale.access.gate import Gate  # noqa: E402
 from maisale.access.gradio_patches import patch_gradio, tune_gradio  # noqa: E402
 from maisale.api import files, listing, v1  # noqa: E402
+from maisale.api.openai.refusals import AsOpenAI  # noqa: E402
 from maisale.api.surface import GradioSurface  # noqa: E402
 from maisale.api.v1.asking import ShortWay  # noqa: E402
 from maisale.cli import main  # noqa: E402
@@ -83,6 +84,7 @@ def build() -> FastAPI:
     parent.mount("/v1", v1.build(life.running, lambda: listing.everything(parent, demo)))
     parent.add_middleware(ShortWay, running=life.running)
     parent.add_middleware(Gate, accounts=life.accounts, limits=life.limits, surface=GradioSurface(demo))
+    parent.add_middleware(AsOpenAI)
     parent.add_middleware(PlainRefusal, life=life)
     # Gradio 6.31 reflects any Origin with credentials unless its parent answers CORS itself.
     parent.add_middleware(CORSMiddleware, allow_origins=[])
