@@ -22,6 +22,7 @@
 #   "wordfreq==3.1.1",
 #   "limits==5.8.0",
 #   "fastapi-swagger==0.4.64",
+#   "mcp==1.30.0",
 # ]
 # ///
 """Mai-Sale. `python app.py` serves the page and its API; `python app.py COMMAND ...` is the command line.
@@ -48,7 +49,8 @@ from starlette.responses import PlainTextResponse  # noqa: E402
 from maisale.access import pages  # noqa: E402
 from maisale.access.gate import Gate  # noqa: E402
 from maisale.access.gradio_patches import patch_gradio, tune_gradio  # noqa: E402
-from maisale.api import files, listing, v1  # noqa: E402
+from maisale.api import files, listing, mcp, v1  # noqa: E402
+from maisale.api.openai.refusals import AsOpenAI  # noqa: E402
 from maisale.api.surface import GradioSurface  # noqa: E402
 from maisale.api.v1.asking import ShortWay  # noqa: E402
 from maisale.cli import main  # noqa: E402
@@ -81,11 +83,13 @@ def build() -> FastAPI:
     parent.add_exception_handler(MaiSaleError, in_words)
     parent.include_router(pages.router(life.running, sign_in))
     parent.include_router(files.router(life.running))
+    parent.router.routes.append(mcp.route(life.running))
     parent.mount("/v1", v1.build(life.running, lambda: listing.everything(parent, demo)))
     # Gradio 6.31 reflects any Origin with credentials unless its parent answers CORS itself. Innermost: what the gate answers is for no other page.
     parent.add_middleware(CORSMiddleware, allow_origins=[])
     parent.add_middleware(ShortWay, running=life.running)
     parent.add_middleware(Gate, accounts=life.accounts, limits=life.limits, surface=GradioSurface(demo))
+    parent.add_middleware(AsOpenAI)
     parent.add_middleware(PlainRefusal, life=life)
     gr.mount_gradio_app(
         parent,

@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from maisale.chat.ask import decide_answer
+from maisale.chat.ask import Turn, decide_answer
 from maisale.chat.deciding import Gone
 from maisale.child import environment
 from maisale.config import Settings, from_env
@@ -56,7 +56,7 @@ class DeciderProcesses:
             if not one.ready:
                 return
 
-    def decide(self, scope: Scope, reply: Reply, writer: Writer | None) -> Decision:
+    def decide(self, scope: Scope, reply: Reply | Turn, writer: Writer | None) -> Decision:
         with self._choosing:
             ready = [one for one in self._each if one.ready]
             if not ready:
@@ -103,7 +103,7 @@ class DeciderProcess:
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)  # from its first import on
             threading.Thread(target=self._await_ready, args=(self._process,), name="decider-start", daemon=True).start()
 
-    def decide(self, scope: Scope, reply: Reply, writer: Writer | None) -> Decision:
+    def decide(self, scope: Scope, reply: Reply | Turn, writer: Writer | None) -> Decision:
         try:
             with self._asking:
                 process = self._process

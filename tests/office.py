@@ -11,8 +11,9 @@ from door import Person, build_app, gr, serving
 from fastapi import FastAPI
 
 from maisale.access import keys, people, sessions
-from maisale.api import files, listing, v1
+from maisale.api import files, listing, mcp, v1
 from maisale.api.endpoints import declare
+from maisale.api.openai.refusals import AsOpenAI
 from maisale.chat.replies import Replies
 from maisale.config import Settings
 from maisale.errors import Overloaded
@@ -99,9 +100,10 @@ def open_office(folder, ollama: str = NOWHERE, **settings):
     }
     def add_routes(app: FastAPI) -> None:
         app.include_router(files.router(running))
+        app.router.routes.append(mcp.route(running))
         app.mount("/v1", v1.build(running, lambda: listing.everything(app, page)))
 
-    with serving(build_app(page, services.db, made, lifespan, add_routes)) as url:
+    with serving(AsOpenAI(build_app(page, services.db, made, lifespan, add_routes))) as url:
         yield Office(url, services, page, Person(url, admin, ADMIN_KEY), **{name: Person(url, *one) for name, one in hired.items()})
     services.close()
 

@@ -24,7 +24,7 @@ FLOORS = [
     {"maisale.services", "maisale.backends"},
     {"maisale.contracts", "maisale.bell", "maisale.frequency", "maisale.pipes"},
     {"maisale.records", "maisale.text", "maisale.stemming", "maisale.config"},
-    {"maisale.errors", "maisale"},
+    {"maisale.errors", "maisale.client", "maisale"},
 ]
 # services.py stands beside contracts and opens what back ends need: the schema.
 SERVICES_MAY = {"maisale.store", "maisale.backends"}
@@ -35,6 +35,7 @@ ONLY_IN = {
     "chromadb": {"maisale.backends"},
     "ollama": {"maisale.backends"},
     "sqlite_utils": {"maisale.backends"},
+    "mcp": {"maisale.api"},
 }
 
 

@@ -70,6 +70,15 @@ def test_the_langchain_example_runs_beside_the_app(app):
     assert "Run it locally" in ran.stdout
 
 
+@pytest.mark.parametrize("client", ["openai", "mcp", "maisale.client import", "maisale.client.langchain"])
+def test_the_examples_of_other_clients_run(app, client):
+    (example,) = [one for one in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if f"from {client}" in one]
+    example = example.replace("http://127.0.0.1:7860", app.url)
+    ran = subprocess.run([sys.executable, "-c", f"key = {ADMIN_KEY!r}\n{example}"], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert ran.returncode == 0, ran.stderr
+    assert "Run it locally" in ran.stdout
+
+
 def test_the_named_endpoints_are_exactly_those_of_the_readme(app):
     info = httpx.get(f"{app.url}/gradio_api/info", headers={"X-API-Key": ADMIN_KEY}).json()
     named = {name.strip("/") for name in info["named_endpoints"]}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
@@ -20,6 +21,17 @@ from maisale.store import conversations, documents
 QUESTION_CHARACTERS = 32_000  # about 8,000 tokens: half of the default context
 TITLE_CHARACTERS = 60
 RECENT_MESSAGES = 12  # six turns; the prompt's token budget cuts further
+_LINKED = re.compile(r"\[(\[\d+\])\]\([^()\s]*\)")  # [[1]](address), as an answer left here
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question of a conversation that its client keeps: what was said before came with it, and none of it is stored here."""
+
+    question: str  # without the names of documents
+    history: tuple[tuple[str, str], ...] = ()  # (user or assistant, text), oldest first
+    collections: tuple[str, ...] = ()  # only these, by name
+    documents: tuple[str, ...] = ()  # only these, by id
 
 
 def checked_question(text: object) -> str:
@@ -61,13 +73,26 @@ def mentioned(
     return read(question, documents.document_names(services.db, scope, conversation_id, names=collections, documents=only))
 
 
-def decide_answer(services: Services, scope: Scope, reply: Reply, writer: Writer | None = None, only: Sequence[str] = ()) -> Decision:
-    """What to answer to the question behind `reply`. Blocking: run it in a thread.
+def sent_turn(services: Services, scope: Scope, said: Sequence[tuple[str, str]], collections: Sequence[str] = ()) -> Turn:
+    """The turn that a client's own history ends with. said: (user or assistant, text), oldest first. Blocking. Raises BadInput or NotFound."""
+    if not said or said[-1][0] != "user":
+        raise BadInput("The last message has to be the user's question.")
+    question = checked_question(said[-1][1])
+    documents.searchable(services.db, scope, names=collections)  # refused now, not in the middle of an answer
+    named = mentioned(services, scope, question, None, collections) if "@" in question else Mentions((), question)
+    history = tuple((sender, _heard(text)) for sender, text in said[:-1][-RECENT_MESSAGES:] if text.strip())
+    return Turn(named.words if named.documents else question, history, tuple(collections), named.documents)
+
+
+def decide_answer(services: Services, scope: Scope, reply: Reply | Turn, writer: Writer | None = None, only: Sequence[str] = ()) -> Decision:
+    """What to answer to a turn, or to the question behind `reply`. Blocking: run it in a thread.
 
     writer None: a quotation, with its sources checked. only: from these documents instead of those it chose.
 
     Raises NotFound when the conversation or a chosen document went away meanwhile.
     """
+    if isinstance(reply, Turn):
+        return _decide_turn(services, scope, reply, writer)
     before, question = conversations.turns_before(services.db, scope, reply.question_id, RECENT_MESSAGES)
     choice = question.metadata
     only = only or choice.get("documents", ())
@@ -84,9 +109,35 @@ def decide_answer(services: Services, scope: Scope, reply: Reply, writer: Writer
         context_tokens=writer.context_tokens if writer else services.settings.num_ctx,
         searched=searched,
     )
+    return _checked(services, scope, decision, only)
+
+
+def _decide_turn(services: Services, scope: Scope, turn: Turn, writer: Writer | None) -> Decision:
+    where, searched = documents.searchable(services.db, scope, names=turn.collections, documents=turn.documents)
+    decision = decide(
+        services,
+        turn.question,
+        scope,
+        where,
+        "",
+        history=[HumanMessage(text) if sender == "user" else AIMessage(text) for sender, text in turn.history],
+        model_name=writer.name if writer else None,
+        context_tokens=writer.context_tokens if writer else services.settings.num_ctx,
+        searched=searched,
+    )
+    return _checked(services, scope, decision, turn.documents)
+
+
+def _checked(services: Services, scope: Scope, decision: Decision, only: Sequence[str]) -> Decision:
+    """A decision with the titles of the chosen documents, and a quotation's sources laid beside it."""
     titles = tuple(documents.get_document(services.db, scope, document_id).title for document_id in only)
     citations = decision.citations if decision.prompt is not None else check(decision.text, decision.citations)
     return replace(decision, citations=citations, trace=replace(decision.trace, only_in=titles))
+
+
+def _heard(text: str) -> str:
+    """An earlier message as the flow reads one of ours: cut to the length of a question, its links to sources plain [n] again."""
+    return readable(_LINKED.sub(r"\1", text[:QUESTION_CHARACTERS]), "message", QUESTION_CHARACTERS, "Leave it out of the history.")
 
 
 def words_of(message: Message) -> str:

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
-from maisale.chat.ask import decide_answer
+from maisale.chat.ask import Turn, decide_answer
 from maisale.errors import Overloaded
 from maisale.flow.state import Decision
 from maisale.records import Reply, Scope, Writer
@@ -42,7 +42,7 @@ class Elsewhere(Protocol):
     def want(self) -> None:
         """Starts them, in their own time; harmless when they were started."""
 
-    def decide(self, scope: Scope, reply: Reply, writer: Writer | None) -> Decision:
+    def decide(self, scope: Scope, reply: Reply | Turn, writer: Writer | None) -> Decision:
         """As chat.ask.decide_answer, for several threads. Raises Gone when they cannot do it."""
 
     def rest(self) -> None:
@@ -86,7 +86,7 @@ class Deciding:
             if not self._accepting:
                 self._nobody.set()
 
-    async def decide(self, begun: Callable[[], None], scope: Scope, reply: Reply, writer: Writer | None) -> Decision:
+    async def decide(self, begun: Callable[[], None], scope: Scope, reply: Reply | Turn, writer: Writer | None) -> Decision:
         """What to answer, decided when its turn has come. begun: told then."""
         self._waiting += 1
         try:
@@ -103,7 +103,7 @@ class Deciding:
             if self._elsewhere and not self._waiting:
                 self._elsewhere.rest()
 
-    def _decide(self, scope: Scope, reply: Reply, writer: Writer | None) -> Decision:
+    def _decide(self, scope: Scope, reply: Reply | Turn, writer: Writer | None) -> Decision:
         if self._elsewhere_ready:
             try:
                 return self._elsewhere.decide(scope, reply, writer)

@@ -13,10 +13,12 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
-from maisale.chat.ask import checked_question, mentioned, title_of
+from maisale.chat.ask import Turn, checked_question, mentioned, title_of
 from maisale.chat.citations import CitationFilter, check
 from maisale.chat.deciding import Deciding, Elsewhere, Pace
+from maisale.chat.running import Running
 from maisale.contracts import ChatModel
 from maisale.errors import MaiSaleError, ModelFailed, ModelUnavailable, StorageFailed
 from maisale.flow.state import Decision
@@ -39,7 +41,7 @@ class Replies:
 
     def __init__(self, services: Services, pace: Pace | None = None, elsewhere: Elsewhere | None = None):
         self.services = services
-        self._open: dict[str, _Running] = {}
+        self._open: dict[str, Running] = {}
         self._turns: dict[str, asyncio.Lock] = {}
         self._deciding = Deciding(services, elsewhere)
         self._pace = pace or Pace()
@@ -64,6 +66,22 @@ class Replies:
         self._start(scope, Reply(ack.reply_id, ack.message_id, ack.conversation_id, "waiting", ""))
         self.services.wake(job_id)
         return ack
+
+    async def answer(self, scope: Scope, turn: Turn) -> AsyncIterator[Reply]:
+        """The answer to a turn of a conversation that its client keeps, as it changes; the last one has ended. Nothing of it is stored.
+
+        Closing the iterator closes the model's request. Raises Overloaded before anything was begun.
+        """
+        self._pace.check(len(self._open))
+        reply_id = str(uuid4())
+        running = self._start(scope, Reply(reply_id, "", reply_id, "waiting", ""), turn)
+        await asyncio.sleep(0)  # it has begun from here on: a task that is cancelled before would never end
+        try:
+            async for reply in running.snapshots():
+                yield reply
+        finally:
+            running.stop_asked = True
+            running.cancel()
 
     async def ask_again(self, scope: Scope, reply_id: str) -> Ack:
         """Asks the question behind this reply anew, as the conversation's next turn."""
@@ -131,13 +149,14 @@ class Replies:
         named = mentioned(self.services, scope, question, conversation_id, *within)
         return {"documents": list(named.documents), "words": named.words} if named.documents else {}
 
-    def _start(self, scope: Scope, reply: Reply) -> None:
+    def _start(self, scope: Scope, reply: Reply, turn: Turn | None = None) -> Running:
         if not self._open:
             self._pace.begin()
-        running = self._open[reply.id] = _Running(scope, reply)
+        running = self._open[reply.id] = Running(scope, reply, turn)
         running.task = asyncio.create_task(self._run(running), name=f"reply {reply.id}")
+        return running
 
-    async def _run(self, running: _Running) -> None:
+    async def _run(self, running: Running) -> None:
         """One reply from its turn to its end. Every way out of it is an end that is stored."""
         end: dict[str, Any] = {}
         try:
@@ -155,7 +174,7 @@ class Replies:
             end = {"state": "failed", "cause": f"The answer broke off inside Mai-Sale ({type(problem).__name__}). The log says more; ask again."}
         await self._end(running, **end)
 
-    async def _answer(self, running: _Running) -> None:
+    async def _answer(self, running: Running) -> None:
         """Decides, then writes: the model's stream, a quotation, or that nothing was found."""
         model = self.services.chat_model()
         decision = await self._decide(running, Writer(model.name, model.context_tokens) if model else None)
@@ -176,21 +195,21 @@ class Replies:
             noted = replace(quoted.trace, notes=(*quoted.trace.notes, str(problem)))
             self._quote(running, replace(quoted, trace=noted))
 
-    async def _decide(self, running: _Running, writer: Writer | None = None) -> Decision:
+    async def _decide(self, running: Running, writer: Writer | None = None) -> Decision:
         stored: list[asyncio.Task] = []
 
         def begin() -> None:
             running.show(state="running", step="searching")
             stored.append(asyncio.create_task(self._store(running.scope, running.reply)))  # beside the deciding, which need not wait for it
 
-        decision = await self._deciding.decide(begin, running.scope, running.reply, writer)
+        decision = await self._deciding.decide(begin, running.scope, running.turn or running.reply, writer)
         await stored[0]
         return decision
 
-    def _quote(self, running: _Running, decision: Decision) -> None:
+    def _quote(self, running: Running, decision: Decision) -> None:
         running.show(state="done", step="", text=decision.text, model=decision.trace.model, citations=decision.citations, trace=decision.trace)
 
-    async def _write(self, running: _Running, model: ChatModel, decision: Decision) -> None:
+    async def _write(self, running: Running, model: ChatModel, decision: Decision) -> None:
         """Streams the model's answer into the reply. Cancelling closes the upstream request."""
         shown_at = saved_at = time.monotonic()
         known = CitationFilter(len(decision.citations))
@@ -214,7 +233,7 @@ class Replies:
         trace = replace(decision.trace, notes=(*decision.trace.notes, *_cuts(model)))
         running.show(state="done", step="", text=text, thinking=thinking, citations=citations, trace=trace)
 
-    async def _end(self, running: _Running, **end: Any) -> None:
+    async def _end(self, running: Running, **end: Any) -> None:
         """Stores the end first and shows it then: who saw an answer's end finds it after a crash."""
         running.ending = True
         final = replace(running.reply, step="", **{**running.written_if_open(), **end})
@@ -234,6 +253,8 @@ class Replies:
         running.end(final)
 
     async def _store(self, scope: Scope, reply: Reply) -> None:
+        if not reply.question_id:
+            return  # its client keeps the conversation
         job_id = await self.services.db.awrite(lambda tx: conversations.save_reply(tx, scope, reply))
         if job_id:
             self.services.wake(job_id)
@@ -247,54 +268,3 @@ def _cuts(model: ChatModel) -> list[str]:
     if model.answer_was_cut:
         notes.append(f"{model.name} reached its limit before the answer was complete.")
     return notes
-
-
-class _Running:
-    """A reply in the making and those who watch it."""
-
-    def __init__(self, scope: Scope, reply: Reply):
-        self.scope = scope
-        self.reply = reply
-        self.written: dict[str, str] = {}  # newer than what was shown
-        self.stop_asked = False
-        self.ending = False
-        self.task: asyncio.Task
-        self._final: Reply | None = None
-        self._changed = asyncio.Event()
-
-    def show(self, **changes: Any) -> None:
-        self.reply = replace(self.reply, **changes)
-        self._ring()
-
-    def end(self, final: Reply) -> None:
-        self._final = final
-        self._ring()
-
-    def cancel(self) -> None:
-        """Breaks the answering off; an end that is being stored is left alone."""
-        if not self.ending:
-            self.task.cancel()
-
-    async def ended(self) -> None:
-        async for _ in self.snapshots():
-            pass
-
-    def written_if_open(self) -> dict[str, str]:
-        return {} if self.reply.ended else self.written
-
-    async def snapshots(self) -> AsyncIterator[Reply]:
-        while self._final is None:
-            changed = self._changed
-            yield self.shown()
-            await changed.wait()
-        yield self._final
-
-    def shown(self) -> Reply:
-        """An end is shown only once it is stored."""
-        if self._final:
-            return self._final
-        return replace(self.reply, state="running") if self.reply.ended else self.reply
-
-    def _ring(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()

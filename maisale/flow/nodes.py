@@ -23,10 +23,12 @@ from maisale.flow.retriever import CandidateRetriever, candidates
 from maisale.flow.state import AgentState, Decision, Sources
 from maisale.records import Candidate, Chunk, Citation, SearchFilter, Trace
 from maisale.store.documents import unread
-from maisale.text import asks, content_words, fold
+from maisale.text import asks, content_words, estimate_tokens, fold
 
 CLOSEST_TITLES = 3
 TRACED = 40  # candidates kept with the reply
+SAID_CHARACTERS = 2_000  # of an earlier message that is no stored chunk
+_HERE = {"en": "This conversation", "vi": "Cuộc trò chuyện này"}
 _CITED = re.compile(r"\[\d+\]")
 _NO_LIMIT = 1 << 30
 
@@ -63,6 +65,7 @@ def recall(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
             found += finder.candidates()
             answered_by["vectors"] = finder.vectors_by
     found += _cited_before(sources, where, question, state["earlier"], vector)
+    found += _said_before(state, reader) if not state["conversation_id"] else []
     passages = _once(one for one in found if _says_something(one.chunk, state["asked"]))
     coverage = ranking.enough(question, [one.chunk for one in passages], reader)
     return {
@@ -156,6 +159,17 @@ def _cited_before(sources: Sources, where: SearchFilter, question: Question, ear
     keys = list(dict.fromkeys(citation.key for citation in earlier))
     kinds = ("documents", "messages") if keys else ()
     return [one for kind in kinds for one in candidates(sources, kind, where, question.parts, vector, dict.fromkeys(keys), {})]
+
+
+def _said_before(state: AgentState, reader: Reader) -> list[Candidate]:
+    """The turns of a conversation that its client keeps. In no index: the share of the question's words that they carry stands for both word scores."""
+    made = []
+    for position, message in enumerate(state["history"]):
+        text, name = message.text[:SAID_CHARACTERS], f"said#{position}"
+        chunk = Chunk(f"{name}#chunk_0", state["scope"].tenant_id, "", _HERE[reader.language], text, 0, estimate_tokens(text), time.time(), message_id=name)
+        share = reader.chunk_coverage(chunk)
+        made.append(Candidate(chunk, word_score=share, stem_score=share))
+    return made
 
 
 def _once(found: Iterable[Candidate]) -> list[Candidate]:

@@ -15,9 +15,10 @@ from typing import Any
 
 from maisale.errors import BadInput, MaiSaleError
 from maisale.ops import probe_functions, probe_world
+from maisale.ops.probe_calls import HOST_FILE, OF_HOST, REFUSED, STREAMS, WHATEVER, Call, expected
 from maisale.ops.probe_functions import Function, Trial, fill
 from maisale.ops.probe_lives import LIVES
-from maisale.ops.probe_table import HOST_FILE, OF_HOST, REFUSED, STREAMS, WHATEVER, Call, calls_of, expected
+from maisale.ops.probe_table import calls_of
 from maisale.ops.probe_wire import WRONG_KEYS, Answer, Caller, Line
 from maisale.ops.probe_world import World, mark
 
@@ -139,6 +140,7 @@ class Probe:
             await probe_world.plant_things(self.world)
         else:
             await probe_world.plant_passing(self.world)
+        self.world.values["model"] = f"mai-sale/{self.world.values['collection']}"
         self.world.values |= {"path_or_url": self.world.values["path"], "short_reply_id": self.world.values["reply_id"][:8]}
 
     def _unknown(self, report: Report, only: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from maisale.ops.probe_table import HOST_FILE
+from maisale.ops.probe_calls import HOST_FILE
 from maisale.ops.probe_wire import Answer, Caller
 from maisale.ops.probe_world import World, mark
 

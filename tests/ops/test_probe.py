@@ -12,7 +12,8 @@ from fake_ollama import FakeOllama
 from maisale.api.listing import everything
 from maisale.ops import probe as probing
 from maisale.ops.probe import Report, probe
-from maisale.ops.probe_table import CALLS, Call, calls_of, expected
+from maisale.ops.probe_calls import Call, expected
+from maisale.ops.probe_table import CALLS, calls_of
 from maisale.ops.probe_wire import Caller
 
 ADMIN = {"X-API-Key": ADMIN_KEY}

@@ -18,6 +18,7 @@ from starlette.types import Scope
 from maisale.access import wire
 from maisale.access.bodies import Bounded
 from maisale.access.gate import in_json, route_path
+from maisale.api import openai
 from maisale.api.listing import Everything
 from maisale.api.v1 import conversations, documents, jobs, keys, people, replies, server
 from maisale.api.v1.shapes import Refusal
@@ -53,6 +54,7 @@ def build(running: Callable[[], Replies], everything: Callable[[], Everything]) 
     for module in (conversations, replies, documents, keys, people, jobs):
         v1.include_router(module.router(running))
     v1.include_router(server.router(everything))
+    v1.include_router(openai.router(running))
     v1.add_api_route("/docs", _docs, include_in_schema=False)
     # FastAPI's own page loads its script from a CDN. This package carries it: 1.9 MB, where fastapi-offline brings Redoc too.
     patch_fastapi(v1, redirect_from_root_to_docs=False)

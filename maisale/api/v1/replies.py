@@ -62,7 +62,7 @@ async def _events(snapshots: AsyncIterator[Reply], sent: int) -> AsyncIterator[b
     """sent: characters that the reader has already."""
     said = None
     # Closed from the inside out: a reader who leaves in the middle of an event must not leave the heartbeat waiting for the next snapshot.
-    async with contextlib.aclosing(snapshots), contextlib.aclosing(_with_heartbeat(snapshots)) as beats:
+    async with contextlib.aclosing(snapshots), contextlib.aclosing(with_heartbeat(snapshots)) as beats:
         try:
             async for reply in beats:
                 if reply is None:
@@ -82,7 +82,7 @@ async def _events(snapshots: AsyncIterator[Reply], sent: int) -> AsyncIterator[b
             yield _event("error", {"error": str(problem), "kind": type(problem).__name__})
 
 
-async def _with_heartbeat(snapshots: AsyncIterator[Reply]) -> AsyncIterator[Reply | None]:
+async def with_heartbeat(snapshots: AsyncIterator[Reply]) -> AsyncIterator[Reply | None]:
     """None when nothing came for a while."""
     coming = asyncio.ensure_future(anext(snapshots, None))
     try:

@@ -1,0 +1,63 @@
+"""A reply in the making and those who watch it. Who answers, stores and ends it is replies.py's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+from maisale.chat.ask import Turn
+from maisale.records import Reply, Scope
+
+
+class Running:
+    """Made and used inside the event loop, as Replies is."""
+
+    def __init__(self, scope: Scope, reply: Reply, turn: Turn | None):
+        self.scope = scope
+        self.reply = reply
+        self.turn = turn  # of a conversation that its client keeps
+        self.written: dict[str, str] = {}  # newer than what was shown
+        self.stop_asked = False
+        self.ending = False
+        self.task: asyncio.Task
+        self._final: Reply | None = None
+        self._changed = asyncio.Event()
+
+    def show(self, **changes: Any) -> None:
+        self.reply = replace(self.reply, **changes)
+        self._ring()
+
+    def end(self, final: Reply) -> None:
+        self._final = final
+        self._ring()
+
+    def cancel(self) -> None:
+        """Breaks the answering off; an end that is being stored is left alone."""
+        if not self.ending:
+            self.task.cancel()
+
+    async def ended(self) -> None:
+        async for _ in self.snapshots():
+            pass
+
+    def written_if_open(self) -> dict[str, str]:
+        return {} if self.reply.ended else self.written
+
+    async def snapshots(self) -> AsyncIterator[Reply]:
+        while self._final is None:
+            changed = self._changed
+            yield self.shown()
+            await changed.wait()
+        yield self._final
+
+    def shown(self) -> Reply:
+        """An end is shown only once it is stored."""
+        if self._final:
+            return self._final
+        return replace(self.reply, state="running") if self.reply.ended else self.reply
+
+    def _ring(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
