@@ -25,7 +25,6 @@ def test_everything_acknowledged_ends_once_and_the_page_answers(grounds, drill):
         pytest.skip(outcome.not_run)
     assert outcome.held, outcome
     assert outcome.accepted >= 4
-    assert max(outcome.healthy_s) < 60  # the machine's own measure is in the long form
 
 
 @pytest.mark.parametrize(
