@@ -116,6 +116,18 @@ def test_a_wrong_key_gets_a_sentence_and_is_never_echoed(app, browser):
 # The chat
 
 
+def test_a_question_before_the_page_is_drawn_is_answered(admin):
+    page = admin.open()
+    box = page.locator("#composer textarea")
+    box.wait_for(state="visible")
+    box.fill("What does the help say about keys?")
+    box.press("Enter")
+    expect(page.locator("#chat [data-testid=user]")).to_contain_text("about keys")
+    expect(answers(page)).not_to_be_empty()
+    answered(page)
+    page.close()
+
+
 def test_a_dropped_file_answers_with_text_that_grows_beside_its_sources(page):
     pictures(page, "empty")
     drop(page, ".welcome .drop", BOILER)

@@ -50,11 +50,15 @@ class Chat:
         self._shown: OrderedDict[str, object] = OrderedDict()  # per tab: what it follows now
 
     async def load(self, conversation_id: str, choice: str, request: gr.Request) -> Screen:
-        """The whole page, with the conversation that its address names."""
+        """The whole page, with the conversation that its address names. What was typed or asked before it was drawn stays."""
         who, services = scene.reader(request), self.running().services
-        screen = await self._opened(who, conversation_id, choice, request)
+        first = str(request.session_hash) not in self._shown
+        mine = self._take(request) if first else None
+        screen = await self._opened(who, conversation_id, choice, fresh=False)
         account = await asyncio.to_thread(scene.account_for, services, who)
         banners = await asyncio.to_thread(scene.banners_for, services, who, self._worker)
+        if not first or not self._still(request, mine):  # a question was faster, and shows its own conversation
+            return Screen(account=account, banners=banners)
         return screen.but(account=account, banners=banners)
 
     async def rail_acts(self, conversation_id: str, choice: str, request: gr.Request, event: gr.EventData) -> Screen:
@@ -65,9 +69,11 @@ class Chat:
         try:
             match asked.get("do"):
                 case "open":
-                    return await self._opened(who, chosen_id, choice, request)
+                    self._take(request)
+                    return await self._opened(who, chosen_id, choice)
                 case "new":
-                    return await self._opened(who, "", choice, request)
+                    self._take(request)
+                    return await self._opened(who, "", choice)
                 case "rename":
                     who.start("chat")
                     title = " ".join(asked.get("title", "").split())[:TITLE_CHARACTERS]
@@ -78,7 +84,8 @@ class Chat:
                     who.start("chat")
                     await self.running().delete_conversation(who.scope, chosen_id)
                     if chosen_id == conversation_id:
-                        return await self._opened(who, "", choice, request)
+                        self._take(request)
+                        return await self._opened(who, "", choice)
                     return await asyncio.to_thread(self._titles, who, conversation_id, choice)
         except MaiSaleError as problem:
             return await asyncio.to_thread(self._refused, who, conversation_id, choice, problem)
@@ -202,14 +209,14 @@ class Chat:
         empty = gr.skip() if conversation_id else await asyncio.to_thread(scene.empty_for, services, who, choice, self._suggestions)
         return Screen(header=header, empty=empty, chosen=only, choice=choice)
 
-    async def _opened(self, who: Reader, conversation_id: str, choice: str, request: gr.Request) -> Screen:
-        self._take(request)
+    async def _opened(self, who: Reader, conversation_id: str, choice: str, fresh: bool = True) -> Screen:
+        """fresh: what was typed goes."""
         try:
-            return await asyncio.to_thread(self._whole, who, conversation_id, choice)
+            return await asyncio.to_thread(self._whole, who, conversation_id, choice, fresh)
         except NotFound as problem:
-            return await asyncio.to_thread(self._whole, who, "", choice, told(problem, who.language))
+            return await asyncio.to_thread(self._whole, who, "", choice, fresh, told(problem, who.language))
 
-    def _whole(self, who: Reader, conversation_id: str, choice: str, notice: str = "") -> Screen:
+    def _whole(self, who: Reader, conversation_id: str, choice: str, fresh: bool = True, notice: str = "") -> Screen:
         """Everything that depends on which conversation is open. Raises NotFound."""
         services = self.running().services
         title = self._title(who, conversation_id)
@@ -223,7 +230,7 @@ class Chat:
             sources=sources_panel(_last_found(said), who.language),
             chosen=scene.chosen_for(services, who, choice, conversation_id),
             attached=scene.attached_for(services, who, conversation_id),
-            composer=busy(who) if _open_replies(said) else idle(who, fresh=True),
+            composer=busy(who, fresh) if _open_replies(said) else idle(who, fresh),
             under=under_composer(who.language, notice),
             conversation=conversation_id,
         )

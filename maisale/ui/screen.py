@@ -45,11 +45,16 @@ def told(problem: MaiSaleError, language: str) -> str:
     return str(problem)
 
 
-def busy(who: Reader) -> Any:
-    return gr.MultimodalTextbox(value=_NOTHING, placeholder=say(who.language, "ask_placeholder"), submit_btn=False, stop_btn=True)
+def busy(who: Reader, fresh: bool = True) -> Any:
+    """While an answer is written."""
+    return _composer(who, fresh, submit_btn=False, stop_btn=True)
 
 
 def idle(who: Reader, fresh: bool = False) -> Any:
     """Ready for a question. fresh: what was typed goes; else it stays, for people type while an answer is written."""
+    return _composer(who, fresh, submit_btn=True, stop_btn=False)
+
+
+def _composer(who: Reader, fresh: bool, **buttons: bool) -> Any:
     cleared = {"value": _NOTHING} if fresh else {}
-    return gr.MultimodalTextbox(placeholder=say(who.language, "ask_placeholder"), submit_btn=True, stop_btn=False, **cleared)
+    return gr.MultimodalTextbox(placeholder=say(who.language, "ask_placeholder"), **buttons, **cleared)

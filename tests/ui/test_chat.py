@@ -130,6 +130,17 @@ def test_another_person_s_conversation_cannot_be_renamed_or_deleted(services, li
     assert conversations.get_conversation(services.db, hoa.scope, theirs.id).title == "Secret"
 
 
+def test_what_was_typed_or_asked_before_the_page_was_drawn_stays(services, linh):
+    async def story(chat, *_):
+        drawn = await chat.load("", "", request(linh))
+        early = await last(chat.ask({"text": "How long is the warranty?"}, "", "", request(linh, tab="early")))
+        return drawn, early, await chat.load("", "", request(linh, tab="early"))
+
+    drawn, early, late = on_page(services, story)
+    assert "value" not in part(drawn, "composer").constructor_args
+    assert part(early, "conversation") and part(late, "conversation") == part(late, "chat") == gr.skip() and "Linh" in part(late, "account")
+
+
 async def answered(chat, user, text="How long is the warranty?"):
     """The conversation and the reply of a question that was asked and answered on the page."""
     asked = await last(chat.ask({"text": text}, "", "", request(user)))
@@ -215,7 +226,7 @@ def test_a_verdict_shows_as_chosen_survives_a_reload_and_is_taken_back(services,
         place = await answered(chat, linh)
         reply = reply_of(services, linh, place).id
         judged = await chat.judge(place, request(linh), event(reply=reply, verdict="down", comment="<b>36 months</b>"))
-        loaded = await chat.load(place, "", request(linh))
+        loaded = await chat.load(place, "", request(linh, tab="again"))
         return judged, loaded, await chat.judge(place, request(linh), event(reply=reply, verdict=""))
 
     judged, loaded, back = on_page(services, story)
@@ -236,7 +247,7 @@ def test_a_key_that_may_only_read_sees_no_thumbs_and_judges_nothing(services, li
     async def story(chat, *_):
         place = await answered(chat, linh)
         judged = await chat.judge(place, request(linh, ("read",)), event(reply=reply_of(services, linh, place).id, verdict="up"))
-        return judged, await chat.load(place, "", request(linh, ("read",)))
+        return judged, await chat.load(place, "", request(linh, ("read",), tab="again"))
 
     judged, loaded = on_page(services, story)
     assert "lacks the permission" in part(judged, "under") and part(loaded, "verdicts") == ""
