@@ -121,6 +121,7 @@ def _decide_turn(services: Services, scope: Scope, turn: Turn, writer: Writer | 
         where,
         "",
         history=[HumanMessage(text) if sender == "user" else AIMessage(text) for sender, text in turn.history],
+        said_is_source=True,
         model_name=writer.name if writer else None,
         context_tokens=writer.context_tokens if writer else services.settings.num_ctx,
         searched=searched,

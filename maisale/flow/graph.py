@@ -68,11 +68,13 @@ def decide(
     model_name: str | None = None,
     context_tokens: int = 0,
     searched: tuple[str, ...] = (),
+    said_is_source: bool = False,
 ) -> Decision:
     """What to answer to `question`. Blocking: about ten milliseconds and what the indexes take; run it in a thread.
 
     where: the readable collections and the conversation, as store.documents.searchable made it. earlier: what earlier answers cite, the
-    latest first. model_name: who will write; None answers with quotations. context_tokens: what that model reads, its answer included.
+    latest first. said_is_source: what the history says may answer, for its client keeps the conversation and no index has it.
+    model_name: who will write; None answers with quotations. context_tokens: what that model reads, its answer included.
     """
     state = AgentState(
         asked=question,
@@ -80,6 +82,7 @@ def decide(
         where=where,
         conversation_id=conversation_id,
         history=list(history),
+        said_is_source=said_is_source,
         earlier=list(earlier),
         model_name=model_name,
         context_tokens=context_tokens,

@@ -65,7 +65,7 @@ def recall(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
             found += finder.candidates()
             answered_by["vectors"] = finder.vectors_by
     found += _cited_before(sources, where, question, state["earlier"], vector)
-    found += _said_before(state, reader) if not state["conversation_id"] else []
+    found += _said_before(state, reader) if state["said_is_source"] else []
     passages = _once(one for one in found if _says_something(one.chunk, state["asked"]))
     coverage = ranking.enough(question, [one.chunk for one in passages], reader)
     return {

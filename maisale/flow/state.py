@@ -39,6 +39,7 @@ class AgentState(TypedDict, total=False):
     where: SearchFilter  # the readable collections and this conversation
     conversation_id: str  # its chunks are history, and get the boost
     history: Sequence[BaseMessage]  # earlier turns, oldest first
+    said_is_source: bool  # the history is in no index: its client keeps the conversation
     earlier: Sequence[Citation]  # what earlier answers rest on, the latest first
     model_name: str | None  # who will write the answer; None: quotations
     context_tokens: int  # how much that model reads, its own answer included

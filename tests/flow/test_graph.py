@@ -176,12 +176,12 @@ def test_nothing_found_while_documents_are_unread_is_said_so(library):
 
 def test_a_conversation_that_its_client_keeps_is_read_from_its_messages(library):
     told = [HumanMessage("The gate code of the warehouse is 4711."), AIMessage("I will keep it in mind.")]
-    found = decide(library.services, "What is the gate code of the warehouse?", LINH, library.where, "", history=told)
+    found = decide(library.services, "What is the gate code of the warehouse?", LINH, library.where, "", history=told, said_is_source=True)
     assert found.trace.path == "history" and "4711" in found.text
     assert (found.citations[0].title, found.citations[0].document_id) == ("This conversation", None)
 
 
 def test_earlier_questions_and_quotations_of_such_a_conversation_answer_nothing(library):
     told = asked_before("What is the gate code of the warehouse?", "The gate code of the warehouse is in here [1].")
-    found = decide(library.services, "What is the gate code of the warehouse?", LINH, library.where, "", history=told)
+    found = decide(library.services, "What is the gate code of the warehouse?", LINH, library.where, "", history=told, said_is_source=True)
     assert found.outcome == "abstain"
