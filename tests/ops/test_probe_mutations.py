@@ -307,7 +307,7 @@ DOCUMENTS = (
         f"{DOCS}.searchable: get_document",
         (DOCS, "searchable", "get_document(db, scope, document_id).collection_id", 'document_row(db, document_id)["collection_id"]'),
         (DOCS, "searchable", "(*own, *(one.id for one in chosen))", "(*own, *homes, *(one.id for one in chosen))"),
-        ("chat.ask", "decide_answer", "documents.get_document(services.db, scope, document_id).title", '""'),
+        ("chat.ask", "_checked", "documents.get_document(services.db, scope, document_id).title", '""'),
         only=EXACTLY("fn ask"),
         found="document",
         behind="the readable collections, and the titles of the trace",
