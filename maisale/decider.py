@@ -99,7 +99,7 @@ class DeciderProcess:
                 return
             command = [sys.executable, "-m", "maisale.decider"]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(self._settings), bufsize=0)
-            with suppress(OSError):  # it has ended already, which is noticed below
+            with suppress(OSError):  # it has ended, which is noticed below, or this process stands further behind itself
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)  # from its first import on
             threading.Thread(target=self._await_ready, args=(self._process,), name="decider-start", daemon=True).start()
 
