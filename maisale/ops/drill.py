@@ -233,5 +233,3 @@ class Count:
         if one.name not in {hit["document_id"] for hit in hits}:
             self._outcome.lost += 1
             self._outcome.wrong.append(f"document {one.name} is not found by {one.detail}")
-
-
