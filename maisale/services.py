@@ -139,10 +139,12 @@ class ClosedIndex:
     """Stands for the worker's own index until it is open: its module alone takes seconds to load, and files can be read meanwhile."""
 
     label = "Chroma"
-    state = "it is being opened"
+
+    def __init__(self, state: str = "it is being opened"):
+        self.state = state
 
     def nearest(self, *_: Any) -> list[Hit]:
-        raise IndexUnavailable("The vector index is not used: it is being opened.")
+        raise IndexUnavailable(f"The vector index is not used: {self.state}.")
 
     upsert = delete = indexes = nearest
 

@@ -15,6 +15,7 @@ import stat
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from maisale.errors import MaiSaleError, Misconfigured
 from maisale.library import upkeep
 from maisale.library.embedders import Embedders
 from maisale.ops import scheduled_backups
-from maisale.services import Services, open_index, open_services, serve_index
+from maisale.services import ClosedIndex, Services, open_index, open_services, serve_index
 from maisale.store import jobs
 from maisale.tasks import SWEEP_S, Work
 
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 HANDS = 4  # threads, when WORKERS is 0 because the app is to start none of its own
 POLL_S = 0.3  # at most between two looks at the queue; Huey's own 10 s would be felt
 NICE = 15  # people who ask, and what is decided for them, go before documents that are read
+INDEX_AGAIN_S = 5.0  # after the index could not be opened
 FINISH_S = 7.0  # for jobs that are being done at SIGTERM; with the rest under 10 s
 
 
@@ -88,20 +90,26 @@ class Shift:
             self._backup.start()
 
     def _keep_index(self) -> None:
-        """In a thread: loading Chroma takes seconds, opening its folder may take longer, and files are read meanwhile."""
-        services, index, server = self._services, None, None
-        try:
+        """In a thread: loading Chroma takes seconds, opening its folder may take longer, and files are read meanwhile.
+
+        Begins anew when it cannot be opened, or breaks off: a disk that was full has room again later.
+        """
+        while not self.stopping.is_set():
+            try:
+                self._serve_index()
+            except (MaiSaleError, OSError) as problem:
+                log.error("exact search answers everything, and the index is tried again in %.0f s: %s", INDEX_AGAIN_S, problem)
+                self._services.vectors = ClosedIndex(f"it could not be opened ({problem})")
+                self.stopping.wait(INDEX_AGAIN_S)
+
+    def _serve_index(self) -> None:
+        """Until the shift ends."""
+        with ExitStack() as opened:
             index = open_index(self._settings)
-            server = serve_index(self._settings, index)
-            services.vectors = index
-            upkeep.keep(services.db, index, self.stopping, opened=self.work.go_on)
-        except (MaiSaleError, OSError) as problem:
-            log.error("exact search answers everything: %s", problem)
-        finally:
-            if server:
-                server.close()
-            if index:
-                index.release()
+            opened.callback(index.release)
+            opened.callback(serve_index(self._settings, index).close)
+            self._services.vectors = index
+            upkeep.keep(self._services.db, index, self.stopping, opened=self.work.go_on)
 
 
 class _Sweeper(Scheduler):

@@ -211,3 +211,15 @@ def test_the_settings_of_the_app_are_those_of_its_child(tmp_path, monkeypatch):
     monkeypatch.setenv("X_API_KEY_ADMIN", "secret")
     given = Settings(data_dir=tmp_path, chroma_path=str(tmp_path / "c"), embedding_model="nomic", vectors="exact", workers=2, admin_key="secret")
     assert from_env(environment(given), tmp_path) == replace(given, admin_key="")
+
+
+def test_an_index_that_cannot_be_opened_at_first_is_opened_later_and_everything_becomes_complete(services, start):
+    in_the_way = services.settings.data_dir / "index.key.new"
+    in_the_way.mkdir()
+    start()
+    receive(services, 2)
+    until(lambda: documents.stage_counts(services.db).get("searchable", 0) == 2)
+    assert not complete(services)
+    in_the_way.rmdir()
+    until(lambda: complete(services) == 2)
+    assert WorkerIndex(services.settings, wait_s=5).health()["state"] == ""

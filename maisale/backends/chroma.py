@@ -101,8 +101,10 @@ class ChromaIndex:
 
     def release(self) -> None:
         """`close`, and another process may have the folder."""
-        self.close()
-        os.close(self._lock)
+        try:
+            self.close()
+        finally:
+            os.close(self._lock)
 
     def nearest(self, embedder: str, kind: str, where: SearchFilter, vector: np.ndarray, limit: int) -> list[Hit]:
         if not self._ready:
