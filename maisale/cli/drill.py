@@ -6,17 +6,21 @@ import argparse
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from maisale.errors import BadInput
-from maisale.ops.drill import Outcome
+from maisale.ops.drill import Drill, Outcome
 from maisale.ops.drills import DRILLS, Grounds
 
 FIGURES = ("accepted", "ended", "failed", "lost", "doubled")
+
+Found = Mapping[str, dict[str, Any]]  # name of a drill -> its outcome
 
 
 def run(args: argparse.Namespace) -> int:
@@ -25,15 +29,37 @@ def run(args: argparse.Namespace) -> int:
     if unknown := [name for name in args.only if name not in known]:
         raise BadInput(f"There is no drill {unknown[0]!r}. They are: {', '.join(known)}.")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # its instances must not outlive it
-    began, outcomes = time.monotonic(), []
-    with tempfile.TemporaryDirectory(prefix="maisale-drill-") as folder, Grounds(Path(folder), os.environ, args.short) as grounds:
-        for one in DRILLS:
-            if not args.only or one.name in args.only:
-                outcomes.append(grounds.run(one))
-                print(_line(outcomes[-1]), file=sys.stderr if args.json else sys.stdout, flush=True)
-    found = _summary(outcomes, time.monotonic() - began)
+    began = time.monotonic()
+    chosen = [one for one in DRILLS if not args.only or one.name in args.only]
+    rows = [[one.name for one in chosen if (one.place == "plain") is plain] for plain in (True, False)]
+    found = _side_by_side(rows, args.json) if args.short and all(rows) else _in_a_row(chosen, args.short, args.json)
+    found = _summary(found, time.monotonic() - began)
     print(json.dumps(found, ensure_ascii=False) if args.json else _totals(found))
     return 0 if found["held"] else 1
+
+
+def _in_a_row(chosen: Sequence[Drill], short: bool, on_stderr: bool) -> Found:
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="maisale-drill-") as folder, Grounds(Path(folder), os.environ, short) as grounds:
+        for one in chosen:
+            outcome = grounds.run(one)
+            print(_line(outcome), file=sys.stderr if on_stderr else sys.stdout, flush=True)
+            found[one.name] = _plain(outcome)
+    return found
+
+
+def _side_by_side(rows: Sequence[Sequence[str]], on_stderr: bool) -> Found:
+    """Each row in a process of its own: short drills mostly wait, and two of them do so at the same time."""
+    command = [sys.executable, "-m", "maisale", "drill", "--short", "--json", "--only"]
+    out = sys.stderr if on_stderr else sys.stdout
+    running = [subprocess.Popen([*command, *row], stdout=subprocess.PIPE, stderr=out, text=True) for row in rows]
+    try:
+        said = [one.communicate()[0] for one in running]
+    finally:
+        for one in running:
+            one.terminate()
+            one.wait()
+    return {name: outcome for one in said for name, outcome in json.loads(one.splitlines()[-1])["drills"].items()}
 
 
 def _line(one: Outcome) -> str:
@@ -45,15 +71,15 @@ def _line(one: Outcome) -> str:
     return "\n".join(words)
 
 
-def _summary(outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
-    each = {one.name: _plain(one) for one in outcomes}
-    ran = [one for one in outcomes if not one.not_run]
-    totals = {figure: sum(each[one.name][figure] for one in ran) for figure in FIGURES}
-    held = bool(ran) and all(one.held for one in ran)
-    return {**totals, "held": held, "not_run": len(outcomes) - len(ran), "seconds": round(seconds, 1), "drills": each}
+def _summary(each: Found, seconds: float) -> dict[str, Any]:
+    ran = [one for one in each.values() if "not_run" not in one]
+    totals = {figure: sum(one[figure] for one in ran) for figure in FIGURES}
+    held = bool(ran) and all(one["held"] for one in ran)
+    return {**totals, "held": held, "not_run": len(each) - len(ran), "seconds": round(seconds, 1), "drills": each}
 
 
 def _plain(one: Outcome) -> dict[str, Any]:
+    """An outcome as JSON has it."""
     if one.not_run:
         return {"not_run": one.not_run}
     figures = {"accepted": one.accepted, "ended": one.ended, "failed": one.failed.total(), "lost": one.lost, "doubled": one.doubled}
