@@ -22,7 +22,7 @@ from maisale.store import conversations, jobs
 log = logging.getLogger(__name__)
 
 SWEEP_S = 5.0
-TOGETHER = 32  # messages that are embedded at once
+TOGETHER = 32  # messages, or small documents, that are embedded at once
 PRUNE_S = 3600.0  # between two looks for jobs that ended long ago
 PRUNED = 500  # removed in one transaction
 CROWD = 20  # people who wait for an answer, from which on documents make way
@@ -67,7 +67,7 @@ class Work:
 
     def go_on(self) -> None:
         """The vector index takes vectors: jobs that waited for it need not wait any longer."""
-        self._services.db.write(lambda tx: jobs.hurry(tx, ("embed_document", "embed_message", "remove_vectors")))
+        jobs.hurry(self._services.db, ("embed_document", "embed_message", "remove_vectors"))
         self.sweep()
 
     def put_back(self) -> None:
@@ -120,8 +120,11 @@ class Work:
             self._unstored.pop(job.id, None)
 
     def _alike(self, job: Job) -> list[Job]:
-        """Messages that wait with this one: alone each costs six commits and a write to the index, which a crowd's questions feel."""
-        if job.kind != "embed_message" or job.payload or job.attempts > 1:
+        """Messages, or small documents, that wait with this one: alone each costs six commits and a write to the index, which a crowd's questions feel."""
+        if job.kind not in ("embed_message", "embed_document") or job.payload or job.attempts > 1:
+            return []
+        # A model takes a second for each passage: the first document need not wait for the last.
+        if job.kind == "embed_document" and not (jobs.small(self._services.db, job) and self._indexing.wait_for_no_model()):
             return []
         return jobs.claim_alike(self._services.db, job, TOGETHER - 1)
 

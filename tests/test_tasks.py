@@ -6,7 +6,7 @@ from conftest import LINH
 from maisale.library.documents import add_document
 from maisale.library.embedders import Embedders
 from maisale.store import conversations, documents, jobs
-from maisale.tasks import CROWD, Work
+from maisale.tasks import CROWD, TOGETHER, Work
 
 
 def test_a_job_whose_end_could_not_be_stored_is_done_again_once_there_is_room(services, tmp_path):
@@ -43,4 +43,17 @@ def test_a_document_makes_way_for_a_crowd_that_waits_for_answers(services, tmp_p
     db.write(lambda tx: tx.execute("UPDATE replies SET state = 'done' WHERE id = :id", id=asked[0].reply_id))
     hand.join(60)
     assert not hand.is_alive() and documents.get_document(db, LINH, document.id).searchable
+    work.put_back()
+
+
+def test_small_files_that_wait_are_embedded_in_one_go(services, tmp_path):
+    for n in range(40):
+        (tmp_path / f"{n}.md").write_text(f"# Kettle {n}\n\nKettle {n} boils {n} litres.")
+        add_document(services, LINH, tmp_path / f"{n}.md", f"{n}.md")
+    work, db = Work(services, Embedders(services), 1, threading.Event()), services.db
+    services.vectors = None
+    work.take(jobs.due(db, 1)[0])
+    assert documents.stage_counts(db) == {"complete": 40}
+    begun = "SELECT count(*) AS n FROM stages WHERE stage = 'embedding' AND reached_at < (SELECT min(reached_at) FROM stages WHERE stage = 'embedded')"
+    assert db.rows(begun)[0]["n"] == TOGETHER
     work.put_back()

@@ -65,7 +65,6 @@ class Embedders:
     def __init__(self, services: Services, well_s: float = WELL_S):
         self._services = services
         self._well_s = well_s
-        self._was_well = False  # jobs of an earlier worker may have been waiting
 
     def well(self) -> bool:
         """Whether the active embedder can be used now."""
@@ -92,7 +91,7 @@ class Embedders:
     def tend(self) -> None:
         """Wakes the jobs that waited for a model that is back; adds those that the embedder to come still needs, and lets it take over when
         nothing is missing. Called every few seconds."""
-        self._wake_after_pause()
+        self._wake_paused()
         name = self.building()
         if name is None:
             return
@@ -107,10 +106,10 @@ class Embedders:
             db.write(lambda tx: facts.set_fact(tx, facts.EMBEDDER, name))
             log.info("the index of %s is complete; it is searched from now on", name)
 
-    def _wake_after_pause(self) -> None:
-        was_well, self._was_well = self._was_well, self.well()
-        if self._was_well and not was_well:
-            self._services.db.write(lambda tx: jobs.hurry(tx, ("embed_document", "embed_message")))
+    def _wake_paused(self) -> None:
+        """Not only when the model was seen away before: it may have gone and come back between two looks."""
+        if self.well():
+            jobs.hurry(self._services.db, ("embed_document", "embed_message"), beyond_s=2 * jobs.AWAY_S)
 
     def _choose(self) -> str:
         ends = time.monotonic() + FIRST_LOOK_S

@@ -11,19 +11,19 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 from maisale.contracts import Transaction
-from maisale.errors import IndexUnavailable, MaiSaleError, ModelFailed, ModelUnavailable, StorageFailed, Unreadable
+from maisale.errors import IndexUnavailable, MaiSaleError, ModelUnavailable, StorageFailed, Unreadable
 from maisale.library.chunking import Piece, chunk_text
 from maisale.library.embedders import Embedders
-from maisale.library.embedding import BATCH, Embedding
+from maisale.library.embedding import Embedding
 from maisale.library.interruptions import Cancelled, GoOn, Stopping
 from maisale.library.messages import write_message
-from maisale.library.passages import Passages, slices
+from maisale.library.passages import Passages
 from maisale.library.read_back import WORDS_LOST, read_back
 from maisale.library.reader_process import Reader
+from maisale.library.together import Together
 from maisale.records import Chunk, Job, Reached
 from maisale.services import Services
 from maisale.store import chunks, documents, jobs, ledger
@@ -44,6 +44,7 @@ class Indexing:
         self._reader = Reader()
         self._passages = Passages(services)
         self._embedding = Embedding(services, self._stopping)
+        self._together = Together(services, self._embedding, self._stopping)
         self._kinds: dict[str, Callable[[Job], None]] = {
             "read_document": self._read_document,
             "embed_document": self._embed_document,
@@ -78,14 +79,18 @@ class Indexing:
             db.write(lambda tx: jobs.finish(tx, job), bulk=bulk)
 
     def do_together(self, taken: Sequence[Job]) -> None:
-        """Does claimed jobs about messages, none of which was tried before: one by one when they cannot be done together."""
+        """Does claimed jobs of one kind, none of which was tried before: one by one when they cannot be done together."""
         if len(taken) > 1:
             try:
-                return self._embed_messages(taken)
+                return self._embed_messages(taken) if taken[0].kind == "embed_message" else self._embed_documents(taken)
             except Exception as problem:  # one by one each gets its own end, and its own cause
-                log.info("%d messages are done one by one: %s", len(taken), type(problem).__name__)
+                log.info("%d jobs (%s) are done one by one: %s", len(taken), taken[0].kind, type(problem).__name__)
         for job in taken:
             self.do(job)
+
+    def wait_for_no_model(self) -> bool:
+        """Whether every vector that is wanted now is made here, in less time than it takes to store it."""
+        return self._embedders.wanted() == [self._services.builtin.name]
 
     def give_up(self, tx: Transaction, job: Job, cause: str) -> None:
         """Tells the subject of a dead job what became of it: what cannot be read has failed, what has no vectors is still found by words."""
@@ -144,33 +149,24 @@ class Indexing:
         """All of them, and their end, in a few transactions. Raises when anything is in the way of one."""
         db, bulk = self._services.db, taken[0].lane == "bulk"
         db.write(lambda tx: [write_message(tx, self._services.words, job.subject_id) for job in taken], bulk=bulk)
-        indexed: list[tuple[str, list[str], float]] = []
-        for name in self._embedders.wanted():
-            if (embedder := self._services.embedder_named(name)) is None:
-                raise ModelUnavailable(f"The embedding model {name} is away.")
-            lacking = [chunk for job in taken for chunk in chunks.missing_vectors(db, job.subject_id, name)]
-            for _, group in groupby(sorted(lacking, key=lambda chunk: chunk.tenant_id), key=lambda chunk: chunk.tenant_id):
-                for batch in slices(list(group), BATCH):
-                    GoOn(db, taken[0], self._stopping)()
-                    vectors, refused = self._embedding.vectors_once(embedder, batch)
-                    if refused:
-                        raise ModelFailed(f"{name} takes {len(refused)} of {len(batch)} messages not.")
-                    db.write(lambda tx, name=name, vectors=vectors: chunks.save_vectors(tx, name, vectors), bulk=True)
-            read_at = time.time()
-            waiting = sorted((one for job in taken for one in chunks.unindexed_vectors(db, name, job.subject_id)), key=lambda one: one[:2])
-            for (tenant_id, kind), group in groupby(waiting, key=lambda one: one[:2]):
-                rows = [row for _, _, row in group]
-                if self._services.vectors is not None:
-                    self._embedding.write_index(self._services.vectors, tenant_id, name, kind, rows)
-                indexed.append((name, [row.key for row in rows], read_at))
+        self._together.embed(taken, self._embedders.wanted(), look=lambda job: None, end=lambda tx, job: None)
 
-        def end(tx: Transaction) -> None:
-            for name, keys, read_at in indexed:
-                chunks.mark_indexed(tx, name, keys, read_at)
+    def _embed_documents(self, taken: Sequence[Job]) -> None:
+        """The same for small documents."""
+        names = self._embedders.wanted()
+
+        def begin(tx: Transaction) -> None:
             for job in taken:
-                jobs.finish(tx, job)
+                if self._passages.clear_little_aside(tx, job):
+                    self._note_embedding(tx, job, names[0])
 
-        db.write(end, bulk=bulk)
+        self._services.db.write(begin, bulk=taken[0].lane == "bulk")
+        self._together.embed(
+            taken,
+            names,
+            look=lambda job: read_back(self._services, job.subject_id, names[0], self._services.vectors),
+            end=lambda tx, job: _complete(tx, job, []),
+        )
 
     def _embed_document(self, job: Job) -> None:
         self._passages.clear_aside(job)
@@ -178,8 +174,7 @@ class Indexing:
         if job.payload:  # a build beside changes nothing that people see
             self._embedding.embed(job, searched)
             return
-        lacking = len(chunks.missing_vectors(self._services.db, job.subject_id, searched))
-        self._note_embedding(job, lacking)
+        self._services.db.write(lambda tx: self._note_embedding(tx, job, searched), bulk=True)
         refused = self._embedding.embed(job, searched)
         read_back(self._services, job.subject_id, searched, self._services.vectors)
         self._services.db.write(lambda tx: _complete(tx, job, refused), bulk=job.lane == "bulk")
@@ -190,15 +185,11 @@ class Indexing:
         """The embedders that want vectors, the one that is searched first."""
         return [job.payload["build"]] if job.payload else self._embedders.wanted()
 
-    def _note_embedding(self, job: Job, lacking: int) -> None:
+    def _note_embedding(self, tx: Transaction, job: Job, embedder: str) -> None:
         """What the rate of embedding is measured from."""
-
-        def work(tx: Transaction) -> None:
-            row = documents.document_row(tx, job.subject_id)
-            if row and row["stage"] == "searchable":
-                ledger.note(tx, job.subject_id, "embedding", counted=row["chunks"] - lacking)
-
-        self._services.db.write(work, bulk=True)
+        row = documents.document_row(tx, job.subject_id)
+        if row and row["stage"] == "searchable":
+            ledger.note(tx, job.subject_id, "embedding", counted=row["chunks"] - len(chunks.missing_vectors(tx, job.subject_id, embedder)))
 
     def _remove_vectors(self, job: Job) -> None:
         """Takes deleted chunks out of the index of every embedder; one that was made again meanwhile stays."""

@@ -91,6 +91,19 @@ class Passages:
             while self._services.db.write(remove, bulk=True) == SLICE:
                 pass
 
+    def clear_little_aside(self, tx: Transaction, job: Job) -> bool:
+        """The same for a small document in the caller's transaction. Returns whether the job is still to be done.
+
+        Raises OverflowError when an exchange of a long version left more than one step removes.
+        """
+        if not jobs.renew(tx, job):
+            return False
+        chunks.forget_incoming(tx, job.subject_id)
+        for aside in (_COMING, _GOING):
+            if self._services.words.remove_some(tx, job.tenant_id, "documents", job.subject_id + aside, SLICE) == SLICE:
+                raise OverflowError("more is left aside than one step removes")
+        return True
+
     def _write_for_document(self, job: Job, work: Callable[[Transaction], list[str] | None]) -> list[str] | None:
         """`work` in a transaction, unless the document was deleted meanwhile. Raises Cancelled."""
 

@@ -88,11 +88,11 @@ def delete_chunks(tx: Transaction, keys: Sequence[str]) -> None:
         tx.execute(f"DELETE FROM {table} WHERE key IN :keys", keys=list(keys))
 
 
-def missing_vectors(db: Database, subject_id: str, embedder: str) -> list[Chunk]:
+def missing_vectors(source: Database | Transaction, subject_id: str, embedder: str) -> list[Chunk]:
     """The chunks of a document or a message that this embedder has not embedded yet."""
     sql = f"SELECT key FROM vectors WHERE embedder = :embedder AND {_OF_SUBJECT}"
-    done = {row["key"] for row in db.rows(sql, embedder=embedder, **_keys_of(subject_id))}
-    return [chunk for chunk in chunks_of(db, subject_id) if chunk.key not in done]
+    done = {row["key"] for row in source.rows(sql, embedder=embedder, **_keys_of(subject_id))}
+    return [chunk for chunk in chunks_of(source, subject_id) if chunk.key not in done]
 
 
 def save_vectors(tx: Transaction, embedder: str, made: Sequence[tuple[Chunk, np.ndarray]]) -> None:

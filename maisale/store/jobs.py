@@ -29,6 +29,7 @@ FURTHEST_S = 900.0  # ahead of now no job is put: what is due later, or leased f
 
 PRUNED_S = 7 * 86400.0  # how long an ended job is kept that nobody has to look at
 OF_DOCUMENTS = ("read_document", "embed_document")
+SMALL = 10  # passages of a document that is done together with others
 
 _JOB = "id, kind, subject_id, lane, state, attempts, cause, tenant_id, payload, ended_at"
 _COME = f"(next_at <= :now OR next_at > :now + {FURTHEST_S})"
@@ -88,10 +89,17 @@ def claim(db: Database, job_id: str, lanes: Sequence[str] = LANES, lease_s: floa
     return _job(rows[0]) if rows else None
 
 
+def small(db: Database, job: Job) -> bool:
+    """Whether the job is about a document that can be done together with others."""
+    return bool(db.rows(f"SELECT 1 FROM documents WHERE id = :id AND chunks <= {SMALL}", id=job.subject_id))
+
+
 def claim_alike(db: Database, job: Job, limit: int, lease_s: float = LEASE_S) -> list[Job]:
-    """Others of the same kind and lane that have never been tried, as `claim` gives them: what can be done together."""
+    """Others of the same kind and lane that have never been tried, as `claim` gives them: what can be done together. Of documents: small ones."""
     now = time.time()
     fresh = f"""kind = :kind AND lane = :lane AND payload = '' AND state = 'pending' AND attempts = 0 AND crashes = 0 AND {_COME}"""
+    if job.kind in OF_DOCUMENTS:
+        fresh += f" AND EXISTS (SELECT 1 FROM documents AS d WHERE d.id = subject_id AND d.chunks <= {SMALL})"
     values = {"kind": job.kind, "lane": job.lane, "now": now}
     if not db.rows(f"SELECT 1 FROM jobs WHERE {fresh} LIMIT 1", **values):
         return []
@@ -156,10 +164,13 @@ def put_back(tx: Transaction, job: Job, cause: str, wait_s: float = AWAY_S) -> N
     )
 
 
-def hurry(tx: Transaction, kinds: Sequence[str]) -> None:
-    """The service that jobs of these kinds waited for is back."""
-    sql = "UPDATE jobs SET next_at = :now WHERE state = 'pending' AND attempts = 0 AND next_at > :now AND kind IN :kinds"
-    tx.execute(sql, now=time.time(), kinds=list(kinds))
+def hurry(db: Database, kinds: Sequence[str], beyond_s: float = 0.0) -> None:
+    """The service that jobs of these kinds waited for is back. beyond_s: only those that would wait longer than this."""
+    late = "state = 'pending' AND attempts = 0 AND next_at > :after AND kind IN :kinds"
+    now = time.time()
+    values = {"after": now + beyond_s, "kinds": list(kinds)}
+    if db.rows(f"SELECT 1 FROM jobs WHERE {late} LIMIT 1", **values):
+        db.write(lambda tx: tx.execute(f"UPDATE jobs SET next_at = :now WHERE {late}", now=now, **values))
 
 
 def forget(tx: Transaction, subject_ids: Sequence[str]) -> None:

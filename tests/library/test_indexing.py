@@ -318,6 +318,75 @@ def test_while_the_model_is_away_they_all_wait(worker):
     assert worker.db.rows("SELECT state, attempts FROM jobs") == [{"state": "pending", "attempts": 0}] * 2
 
 
+def read(worker, *document_ids, text=TEXT):
+    """Documents that wait for their vectors."""
+    for one in document_ids:
+        worker.receive(text, f"{one}.md", one)
+        reading = worker.db.rows("SELECT id FROM jobs WHERE subject_id = :id", id=one)[0]["id"]
+        worker.indexing.do(jobs.claim(worker.db, reading))
+
+
+def stages(worker):
+    return {row["id"]: row["stage"] for row in worker.db.rows("SELECT id, stage FROM documents")}
+
+
+def test_small_documents_that_wait_become_complete_together(worker, index):
+    worker.services.vectors = index
+    read(worker, "a", "b", "c")
+    taken = claimed(worker)
+    assert {job.subject_id for job in taken} == {"a", "b", "c"}
+    worker.indexing.do_together(taken)
+    assert stages(worker) == dict.fromkeys("abc", "complete")
+    assert index.keys(LINH.tenant_id, "hash-1024", "documents") == {f"{one}#chunk_{n}" for one in "abc" for n in (0, 1)}
+    told = [(one.stage, one.counted) for one in ledger.of_document(worker.db, "b")]
+    assert told[-3:] == [("embedding", 0), ("embedded", 2), ("complete", None)]
+    assert jobs.counts(worker.db) == {"pending": 0, "running": 0, "done": 6, "dead": 0}
+
+
+def test_a_large_document_is_done_alone(worker):
+    read(worker, "large", text="\n\n".join(f"# Part {n}\n\nThe filter of purifier {n} lasts {n} months." for n in range(jobs.SMALL + 1)))
+    read(worker, "a", "b")
+    waiting = {row["subject_id"]: row["id"] for row in worker.db.rows("SELECT subject_id, id FROM jobs WHERE state = 'pending'")}
+    first = jobs.claim(worker.db, waiting["a"])
+    assert [job.subject_id for job in jobs.claim_alike(worker.db, first, 31)] == ["b"]
+    assert jobs.small(worker.db, first) and not jobs.small(worker.db, jobs.claim(worker.db, waiting["large"]))
+
+
+def test_of_documents_done_together_one_that_was_deleted_or_cancelled_meanwhile_stays_as_it_is(worker, index):
+    worker.services.vectors = index
+    read(worker, "a", "b", "c")
+    taken = claimed(worker)
+    worker.db.write(lambda tx: (chunks.delete_chunks(tx, ["b#chunk_0", "b#chunk_1"]), tx.execute("DELETE FROM documents WHERE id = 'b'")))
+    worker.db.write(lambda tx: jobs.cancel(tx, "c"))
+    worker.indexing.do_together(taken)
+    assert stages(worker) == {"a": "complete", "c": "searchable"}
+    assert not [key for key in index.keys(LINH.tenant_id, "hash-1024", "documents") if key.startswith("b")]
+
+
+def test_one_that_no_embedder_takes_leaves_the_other_documents_theirs(worker):
+    worker.services.models = Ollama()
+    worker.db.write(lambda tx: facts.set_fact(tx, facts.EMBEDDER, "bge-m3"))
+    read(worker, "a", "b")
+    read(worker, "bad", text="# Bad\n\npoison")
+    assert not worker.indexing.wait_for_no_model()
+    worker.indexing.do_together(claimed(worker))
+    assert stages(worker) == {"a": "complete", "b": "complete", "bad": "searchable"}
+    assert [job.subject_id for job in jobs.dead(worker.db)] == ["bad"]
+
+
+def test_a_job_that_was_put_back_during_a_short_outage_goes_on_when_the_model_is_well(worker):
+    worker.services.models = ollama = Ollama()
+    worker.db.write(lambda tx: facts.set_fact(tx, facts.EMBEDDER, "bge-m3"))
+    worker.receive()
+    worker.embedders.tend()
+    ollama.away = True
+    worker.work()
+    assert jobs.due(worker.db, 1) == [] and worker.document().stage == "searchable"
+    ollama.away = False  # nobody has looked meanwhile
+    worker.embedders.tend()
+    assert worker.work() == ["embed_document"] and worker.document().stage == "complete"
+
+
 def test_a_model_that_refuses_everything_for_a_while_leaves_no_document_without_vectors(worker):
     worker.services.models = ollama = Ollama()
     ollama.refused = ""  # every text holds it

@@ -70,7 +70,7 @@ def test_a_service_that_is_away_costs_no_attempt(db):
 def test_jobs_that_waited_for_a_service_go_on_when_it_is_back(db):
     waiting, other = jobs.claim(db, add(db, "embed_message")), jobs.claim(db, add(db, "read_document"))
     db.write(lambda tx: [jobs.put_back(tx, job, "away", wait_s=300) for job in (waiting, other)])
-    db.write(lambda tx: jobs.hurry(tx, ["embed_message"]))
+    jobs.hurry(db, ["embed_message"])
     assert jobs.due(db, 9) == [waiting.id]
 
 
