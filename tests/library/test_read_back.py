@@ -6,7 +6,7 @@ from hand import LINH, Worker
 from maisale.backends.chroma import ChromaIndex
 from maisale.backends.exact import ExactIndex
 from maisale.backends.fts5 import FTS5Index
-from maisale.library.read_back import WORDS_LOST
+from maisale.library.read_back import ANSWERS, WORDS_LOST
 from maisale.records import SearchFilter
 from maisale.store import jobs
 
@@ -96,3 +96,36 @@ def test_odd_texts_are_found_too(worker, text):
     worker.receive(text)
     worker.work()
     assert worker.document().stage in ("complete", "failed") and not jobs.dead(worker.db)
+
+
+def test_a_table_whose_rows_all_hold_its_head_is_complete(worker):
+    rows = "\n".join(f"{n},{n % 3},Passenger {n % 7},{n % 60},{n % 5},C{n % 9}" for n in range(600))
+    worker.receive(f"number,class,name,age,siblings,cabin\n{rows}\n", "passengers.csv")
+    try_to_the_end(worker)
+    assert worker.document().stage == "complete" and worker.document().chunks > ANSWERS
+
+
+def test_passages_that_say_next_to_nothing_or_the_same_are_complete(worker):
+    worker.receive("\n\n".join(f"# Part {n}\n\n{text}" for n, text in enumerate(["---", "git *", "git *", "git *", "git *", "git *", "git *", "git *"])))
+    try_to_the_end(worker)
+    assert worker.document().stage == "complete"
+
+
+class HalfDeaf(FTS5Index):
+    """Keeps the text of a passage, and not where its words are."""
+
+    def add(self, tx, chunks):
+        super().add(tx, chunks)
+        for chunk in chunks:
+            if chunk.position == 1:
+                rows = tx.rows("SELECT name FROM sqlite_master WHERE name LIKE 'words:documents:%:words'")
+                for index in (rows[0]["name"], rows[0]["name"].removesuffix("words") + "stems"):
+                    of = tx.rows(f'SELECT id, body, place FROM "{index.rpartition(":")[0]}" WHERE key = :key', key=chunk.key)[0]
+                    tx.execute(f'INSERT INTO "{index}"("{index}", rowid, body, place) VALUES (\'delete\', :id, :body, :place)', **of)
+
+
+def test_a_passage_of_which_only_the_words_are_missing_is_noticed(worker):
+    worker.services.words = HalfDeaf(worker.db)
+    worker.receive("\n\n".join(f"# Part {n}\n\nThe filter of purifier {n} lasts {n} months." for n in range(8)))
+    try_to_the_end(worker)
+    assert worker.document().stage == "searchable" and worker.document().cause.startswith(WORDS_LOST)
