@@ -30,6 +30,8 @@ GROUP = 256  # writes in one commit
 BULK_GROUP = 64  # of them bulk, so that a long import cannot hold people up
 BUSY_S = 30  # how long another process may hold the write lock
 LOOK_MS = 2  # between two looks whether it is free
+LOG_BYTES = 16 << 20  # of the write-ahead log, which the app shortens when it has nothing else to write: the worker alone may write a gigabyte
+LOG_LOOK_S = 2.0
 
 
 class SQLiteDatabase:
@@ -108,13 +110,20 @@ class SQLiteDatabase:
         return write.done
 
     def _run(self) -> None:
-        while group := self._take():
-            self._commit(group)
+        while (group := self._take()) is not None:
+            if group:
+                self._commit(group)
+            else:
+                self._shorten_log()
 
-    def _take(self) -> list[_Write]:
+    def _take(self) -> list[_Write] | None:
+        """The writes that wait, none when there were none for a while; None when it closes and nothing waits."""
         with self._ring:
-            while not (self._people or self._bulk or self._closing):
-                self._ring.wait()
+            while not (self._people or self._bulk):
+                if self._closing:
+                    return None
+                if not self._ring.wait(LOG_LOOK_S if self._checkpoints else None):
+                    return []
             group = [self._people.popleft() for _ in range(min(len(self._people), GROUP))]
             room = min(len(self._bulk), BULK_GROUP, GROUP - len(group))
             return group + [self._bulk.popleft() for _ in range(room)]
@@ -134,6 +143,15 @@ class SQLiteDatabase:
             return
         for write in group:
             write.answer(self.path)
+
+    def _shorten_log(self) -> None:
+        """Moves a long log into the file and cuts it off: SQLite does so by itself only after a commit of this process."""
+        try:
+            if self.path.with_name(self.path.name + "-wal").stat().st_size > LOG_BYTES:
+                # While others read or write it moves what it can, and does not wait.
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except (OSError, sqlite3.Error) as problem:
+            log.warning("the database's log stays long: %s", problem)
 
     def _begin(self) -> None:
         """Waits for the write lock. SQLite's own waiting looks less and less often, up to 0.1 s apart, while another process writes and writes."""

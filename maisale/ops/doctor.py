@@ -66,7 +66,10 @@ def _disk(settings: Settings) -> Iterator[Finding]:
     log = settings.sqlite_path.with_name(settings.sqlite_path.name + "-wal")
     log_mb = log.stat().st_size / 1e6 if log.exists() else 0
     if log_mb > LOG_MB:
-        yield Finding("Database log", LOOK, f"{log_mb:,.0f} MB", "Start the app: it moves the log into the database. A worker alone does not.")
+        shorter = "The app shortens it within seconds, unless another program reads the database all the time."
+        if not process_lives(settings, "app"):
+            shorter = "Start the app: it moves the log into the database. A worker alone does not."
+        yield Finding("Database log", LOOK, f"{log_mb:,.0f} MB", shorter)
 
 
 def _processes(settings: Settings) -> Iterator[Finding]:

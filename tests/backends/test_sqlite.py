@@ -1,10 +1,11 @@
 import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from maisale.backends.sqlite import SQLiteDatabase
+from maisale.backends.sqlite import LOG_BYTES, SQLiteDatabase
 from maisale.errors import Misconfigured, StorageFailed
 from maisale.store.schema import MIGRATIONS
 
@@ -130,3 +131,18 @@ def test_a_migration_that_fails_leaves_the_data_as_it_was(tmp_path):
     again = SQLiteDatabase(path, MIGRATIONS)
     assert not again.rows("SELECT name FROM sqlite_master WHERE name = 'half'")
     again.close()
+
+
+def test_a_log_that_another_process_made_long_is_shortened_while_nobody_writes_here(tmp_path):
+    app = SQLiteDatabase(tmp_path / "sqlite.db", MIGRATIONS)
+    worker = SQLiteDatabase(tmp_path / "sqlite.db", MIGRATIONS, checkpoints=False)
+    worker.write(lambda tx: tx.execute("CREATE TABLE pages (page)"))
+    while (tmp_path / "sqlite.db-wal").stat().st_size <= LOG_BYTES:
+        worker.write(lambda tx: tx.execute("INSERT INTO pages VALUES (zeroblob(1000000))"))
+    ends = time.monotonic() + 60
+    while (tmp_path / "sqlite.db-wal").stat().st_size and time.monotonic() < ends:
+        time.sleep(0.05)
+    assert not (tmp_path / "sqlite.db-wal").stat().st_size
+    assert app.rows("SELECT count(*) AS n FROM pages")[0]["n"] > 15
+    worker.close()
+    app.close()
