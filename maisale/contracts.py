@@ -40,6 +40,9 @@ class Database(Protocol):
     async def awrite(self, work: Callable[[Transaction], T], /, *, bulk: bool = False) -> T:
         """`write`, for async code: the event loop goes on meanwhile."""
 
+    def append_only(self, table: str) -> None:
+        """From now on every change and removal of a row of this table is refused, whoever asks with SQL. Its primary key is `number`."""
+
     def problems(self) -> list[str]:
         """What is wrong with the stored data itself, in words; reads all of it."""
 

@@ -11,11 +11,24 @@ PUBLIC_TENANT = "public"  # owns the collections that every tenant of the instan
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How an act came in, for the audit log."""
+
+    door: str = "server"  # page, api, mcp, cli, or server: nobody asked, the process did it by itself
+    address: str = ""  # of the network; through cli the operating system's user
+    key_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
-    """What a read may see: one person of one tenant."""
+    """One person of one tenant: what a read may see, and who an act is noted as. Two are equal whichever way they came."""
 
     tenant_id: str
     user_id: str
+    way: Way = field(default=Way(), compare=False)
+
+
+SERVER = Scope("", "")  # what the process does by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +78,11 @@ class Caller:
     session_id: str | None = None  # set when a cookie opened the gate; the hash, never the secret
     fresh: bool = False  # may do what cannot be undone
     expires_at: float | None = None  # of the key
+    way: Way = Way()  # as gate.caller found it
 
     @property
     def scope(self) -> Scope:
-        return self.user.scope
+        return Scope(self.user.tenant_id, self.user.id, self.way)
 
 
 @dataclass(frozen=True, slots=True)

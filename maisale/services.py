@@ -21,7 +21,7 @@ from maisale.contracts import ChatModel, CompleteIndex, Database, Embedder, Kept
 from maisale.errors import IndexUnavailable, Misconfigured
 from maisale.records import Hit, ModelStatus, SearchFilter
 from maisale.store.facts import EMBEDDER, get_fact
-from maisale.store.schema import MIGRATIONS
+from maisale.store.schema import AUDIT, MIGRATIONS
 
 log = logging.getLogger(__name__)
 
@@ -157,6 +157,7 @@ def open_services(settings: Settings, role: str) -> Services:
     _make_folders(settings)
     lock = None if role == "cli" else _lock(settings, role, wait_s=WORKER_HANDOVER_S if role == "worker" else 0.0)
     db = _database(settings, checkpoints=role == "app")
+    db.append_only(AUDIT)
     services = Services(
         settings=settings,
         db=db,

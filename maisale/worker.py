@@ -28,7 +28,7 @@ from maisale.config import Settings, from_env
 from maisale.errors import MaiSaleError, Misconfigured
 from maisale.library import upkeep
 from maisale.library.embedders import Embedders
-from maisale.ops import scheduled_backups
+from maisale.ops import audit_chain, scheduled_backups
 from maisale.services import ClosedIndex, Services, open_index, open_services, serve_index
 from maisale.store import jobs
 from maisale.tasks import SWEEP_S, Work
@@ -89,6 +89,9 @@ class Shift:
             self._backup = threading.Thread(target=scheduled_backups.run, args=(self._services.db, self._settings), name="backup", daemon=True)
             self._backup.start()
 
+    def keep_witness(self) -> None:
+        audit_chain.keep_witness(self._services.db, self._settings)
+
     def _keep_index(self) -> None:
         """In a thread: loading Chroma takes seconds, opening its folder may take longer, and files are read meanwhile.
 
@@ -124,6 +127,7 @@ class _Sweeper(Scheduler):
             try:
                 self.shift.work.sweep()
                 self.shift.back_up_if_due()
+                self.shift.keep_witness()
             except MaiSaleError as problem:
                 log.error("the sweep failed: %s", problem)
         super().loop(now)

@@ -13,6 +13,7 @@ import math
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,12 +22,12 @@ from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from maisale.access import keys, sessions
+from maisale.access import audit, keys, sessions
 from maisale.access.limits import Limits, WrongKeys
 from maisale.access.ownership import Ownership, Surface
 from maisale.contracts import Database
 from maisale.errors import MaiSaleError, NotAllowed, NotSignedIn
-from maisale.records import Caller
+from maisale.records import Caller, Way
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ class Gate:
         if caller is None:
             if wrong := key_of(headers):
                 await self._wrong_keys.slow_down(address_of(scope), keys.id_of(wrong))
+                await asyncio.to_thread(note_wrong_key, scope, self._accounts(), wrong)
             raise NotSignedIn("This needs a key: send the header X-API-Key, or sign in at /login.")
         unsafe = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         if caller.session_id and unsafe and not same_origin(headers):
@@ -179,16 +181,23 @@ class Gate:
 def caller(request: Any) -> Caller:
     """Who sent this request: a gr.Request or a Starlette one. Raises NotSignedIn for one that did not pass the gate."""
     inner = getattr(request, "request", None) or request
-    found = getattr(inner, "scope", {}).get("caller")
+    scope = getattr(inner, "scope", {})
+    found = scope.get("caller")
     if found is None:
         raise NotSignedIn("This needs a key: send the header X-API-Key, or sign in at /login.")
-    return found
+    return replace(found, way=way_of(scope, found.key_id))
 
 
 async def slow_down(request: Any, wrong_key: str) -> None:
     """For a key that was typed and is wrong: waits as in front of the door. Raises TooOften."""
     inner = getattr(request, "request", None) or request
     await inner.scope["wrong_keys"].slow_down(address_of(inner.scope), keys.id_of(wrong_key))
+
+
+def note_wrong_key(scope: Scope, db: Database, wrong_key: str) -> None:
+    """In the audit log, as far as it has room for what anybody may send."""
+    if scope["wrong_keys"].noteworthy(address_of(scope)):
+        audit.wrong_key(db, way_of(scope), wrong_key)
 
 
 def limits(request: Any) -> Limits:
@@ -217,6 +226,14 @@ def route_path(scope: Scope) -> str:
 def address_of(scope: Scope) -> str:
     """The network address that the request came from; behind a trusted proxy uvicorn puts the client's here."""
     return (scope.get("client") or ("unknown", 0))[0]
+
+
+def way_of(scope: Scope, key_id: str = "") -> Way:
+    """How this request came, as the audit log keeps it."""
+    root = scope.get("app_root_path", scope.get("root_path", ""))  # what is mounted below takes its own path for the root
+    path = route_path({"path": scope.get("path", ""), "root_path": root})
+    door = "mcp" if path == "/mcp" else "api" if path.startswith(("/v1/", "/gradio_api/call/")) else "page"
+    return Way(door, address_of(scope), key_id)
 
 
 def key_of(headers: Headers) -> str | None:

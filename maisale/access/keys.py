@@ -16,8 +16,8 @@ from hmac import compare_digest
 
 from maisale.contracts import Database, Transaction
 from maisale.errors import BadInput, NotAllowed, NotFound
-from maisale.records import Caller, Key, User
-from maisale.store import accounts
+from maisale.records import SERVER, Caller, Key, Scope, User
+from maisale.store import accounts, audit
 
 PERMISSIONS = ("chat", "read", "write", "admin")
 USUAL_PERMISSIONS = ("chat", "read", "write")
@@ -31,8 +31,10 @@ _KEY_FORM = re.compile(r"msk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _NAME_FORM = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,80}")
 
 
-def issue_key(db: Database, user: User, name: str = "", permissions: Sequence[str] = USUAL_PERMISSIONS, lasts_s: float | None = None) -> tuple[Key, str]:
-    """A new key and its text, which is shown once. lasts_s None: until it is revoked."""
+def issue_key(
+    db: Database, user: User, name: str = "", permissions: Sequence[str] = USUAL_PERMISSIONS, lasts_s: float | None = None, by: Scope = SERVER
+) -> tuple[Key, str]:
+    """A new key and its text, which is shown once. lasts_s None: until it is revoked. by: who issues it, for the audit log."""
     check_name("The key's name", name or "key")
     if unknown := sorted(set(permissions) - set(PERMISSIONS)):
         raise BadInput(f"There is no permission {unknown[0]!r}; there are {', '.join(PERMISSIONS)}.")
@@ -40,7 +42,7 @@ def issue_key(db: Database, user: User, name: str = "", permissions: Sequence[st
         raise BadInput(f"A key without a permission opens nothing. Choose from {', '.join(PERMISSIONS)}.")
     if "admin" in permissions and user.role == "member":
         raise NotAllowed(f"{user.name} is a member, so a key of theirs cannot have the permission admin.")
-    return db.write(lambda tx: make(tx, user, name or "key", permissions, lasts_s))
+    return db.write(lambda tx: make_noted(tx, by, user, name or "key", permissions, lasts_s))
 
 
 def issue_own(db: Database, caller: Caller, name: str = "", permissions: Sequence[str] = (), lasts_s: float | None = None) -> tuple[Key, str]:
@@ -48,7 +50,7 @@ def issue_own(db: Database, caller: Caller, name: str = "", permissions: Sequenc
     wanted = tuple(permissions) or tuple(one for one in caller.permissions if one in USUAL_PERMISSIONS)
     if beyond := sorted(set(wanted) & set(PERMISSIONS) - set(caller.permissions)):
         raise NotAllowed(f"The key that asks lacks the permission {beyond[0]!r}, so it cannot give it to another.")
-    return issue_key(db, caller.user, name, wanted, _no_longer(caller, lasts_s))
+    return issue_key(db, caller.user, name, wanted, _no_longer(caller, lasts_s), caller.scope)
 
 
 def mint_fresh(db: Database, caller: Caller, lasts_s: float = FRESH_S) -> tuple[Key, str]:
@@ -57,7 +59,13 @@ def mint_fresh(db: Database, caller: Caller, lasts_s: float = FRESH_S) -> tuple[
         raise NotAllowed("A fresh key is minted with X_API_KEY_ADMIN itself. In the browser, type your key again on the Account page instead.")
     if not 0 < lasts_s <= FRESH_S:
         raise BadInput(f"A fresh key lasts 1 to {FRESH_S} seconds; this asks for {lasts_s:g}.")
-    return db.write(lambda tx: make(tx, caller.user, "fresh key", PERMISSIONS, lasts_s, fresh=True))
+
+    def work(tx: Transaction) -> tuple[Key, str]:
+        made = make(tx, caller.user, "fresh key", PERMISSIONS, lasts_s, fresh=True)
+        audit.note(tx, caller.scope, "key_fresh", "key", made[0].id)
+        return made
+
+    return db.write(work)
 
 
 def rotate_key(db: Database, caller: Caller, key: Key, overlap_s: float = OVERLAP_S) -> tuple[Key, str]:
@@ -82,6 +90,7 @@ def rotate_key(db: Database, caller: Caller, key: Key, overlap_s: float = OVERLA
     def work(tx: Transaction) -> tuple[Key, str]:
         made = make(tx, user, key.name, key.permissions, lasts_s)
         accounts.end_key_at(tx, key.id, now + overlap_s)
+        audit.note(tx, caller.scope, "key_rotate", "key", key.id, tenant_id=user.tenant_id, detail=f"to {made[0].id}{_for(user, caller.scope)}")
         return made
 
     return db.write(work)
@@ -92,10 +101,10 @@ def list_keys(db: Database, user: User) -> list[Key]:
     return accounts.list_keys(db, user.id)
 
 
-def revoke_key(db: Database, key_id: str) -> None:
-    """Ends a key with its sessions; `key_id` may also be the key's whole text. Raises NotFound."""
+def revoke_key(db: Database, key_id: str, by: Scope = SERVER) -> None:
+    """Ends a key with its sessions; `key_id` may also be the key's whole text. by: who ends it, for the audit log. Raises NotFound."""
     known = _KEY_FORM.fullmatch(key_id)
-    if not db.write(lambda tx: accounts.revoke_key(tx, known.group(1) if known else key_id, time.time())):
+    if not db.write(lambda tx: end(tx, known.group(1) if known else key_id, by)):
         raise NotFound("There is no such key, or it was revoked before. `keys list` shows the ids.")
 
 
@@ -106,7 +115,7 @@ def revoke_for(db: Database, caller: Caller, key: Key) -> None:
     beyond = sorted(set(key.permissions) - set(caller.permissions))
     if beyond and key.user_id == caller.user.id and key.id != caller.key_id:
         raise NotAllowed(f"The key that asks lacks the permission {beyond[0]!r} of the one to be revoked.")
-    revoke_key(db, key.id)
+    revoke_key(db, key.id, caller.scope)
 
 
 def caller_of_key(db: Database, text: str) -> Caller | None:
@@ -159,13 +168,37 @@ def make(tx: Transaction, user: User, name: str, permissions: Sequence[str], las
     return key, f"msk_{key.id}_{secret}"
 
 
+def make_noted(tx: Transaction, by: Scope, user: User, name: str, permissions: Sequence[str], lasts_s: float | None = None) -> tuple[Key, str]:
+    """`make`, with its row in the audit log."""
+    made = make(tx, user, name, permissions, lasts_s)
+    audit.note(tx, by, "key_issue", "key", made[0].id, tenant_id=user.tenant_id, detail=f"{' '.join(made[0].permissions)}{_for(user, by)}")
+    return made
+
+
+def end(tx: Transaction, key_id: str, by: Scope) -> bool:
+    """Whether this ended the key, with its sessions and its row in the audit log."""
+    if not accounts.revoke_key(tx, key_id, time.time()):
+        return False
+    user = accounts.get_user(tx, accounts.get_key(tx, key_id).user_id)
+    audit.note(tx, by, "key_revoke", "key", key_id, tenant_id=user.tenant_id, detail=_for(user, by).strip())
+    return True
+
+
 def keep_admin_key(tx: Transaction, admin: User, text: str) -> None:
     """Holds the row of X_API_KEY_ADMIN to what is set now: another text ends its sessions, no text ends it. A revoked text stays revoked."""
     if text and compare_digest(accounts.hash_of_key(tx, ADMIN_KEY_ID), hash_of(text)):
         return
+    if accounts.hash_of_key(tx, ADMIN_KEY_ID):
+        audit.note(tx, SERVER, "key_revoke", "key", ADMIN_KEY_ID, tenant_id=admin.tenant_id, detail=_for(admin, SERVER).strip())
     accounts.delete_key(tx, ADMIN_KEY_ID)
     if text:
+        audit.note(tx, SERVER, "key_issue", "key", ADMIN_KEY_ID, tenant_id=admin.tenant_id, detail=f"{' '.join(PERMISSIONS)}{_for(admin, SERVER)}")
         accounts.insert_key(tx, admin, Key(ADMIN_KEY_ID, admin.id, "X_API_KEY_ADMIN", PERMISSIONS, time.time()), hash_of(text))
+
+
+def _for(user: User, by: Scope) -> str:
+    """Whose key it is, when it is not the own one."""
+    return "" if user.id == by.user_id else f" for {user.id}"
 
 
 def _no_longer(caller: Caller, lasts_s: float | None) -> float | None:

@@ -22,6 +22,7 @@ FREE_TRIES = 3  # wrong keys in a minute that are answered at once: people misty
 TRIES_S = 60
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.25, 5.0
 FORGET_S = 10.0  # between two sweeps of what has expired
+NOTED, NOTED_OF_ALL = 10, 100  # wrong keys and links a minute that the audit log takes, of one address and of all: nobody fills the disk with them
 HELD = 50  # wrong answers that wait at a time for one address, and for one key id
 
 
@@ -84,3 +85,7 @@ class WrongKeys:
         finally:
             self._held.subtract(names)
             self._held += Counter()  # forgets those that hold nothing
+
+    def noteworthy(self, address: str) -> bool:
+        """Whether another one of this address goes into the audit log."""
+        return self._counts.incr(f"noted {address}", TRIES_S) <= NOTED and self._counts.incr("noted of all", TRIES_S) <= NOTED_OF_ALL

@@ -10,8 +10,8 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from maisale.access import sessions
-from maisale.access.gate import COOKIE, same_origin, session_of, slow_down
+from maisale.access import audit, sessions
+from maisale.access.gate import COOKIE, address_of, note_wrong_key, same_origin, session_of, slow_down, way_of
 from maisale.config import Settings
 from maisale.contracts import Database
 from maisale.errors import MaiSaleError, TooOften
@@ -89,12 +89,13 @@ def router(running: Callable[[], Any], looks: Looks) -> APIRouter:
         key = await _typed_key(request)
         if not key:
             return sign_in_page(request, "empty", 422)
-        if session := await asyncio.to_thread(sessions.sign_in, served().db, key):
+        if session := await asyncio.to_thread(sessions.sign_in, served().db, key, way_of(request.scope)):
             return _come_in(_go(request, "/"), request, served(), session)
         try:
             await slow_down(request, key)
         except TooOften:
             return sign_in_page(request, "often", 429)
+        await asyncio.to_thread(note_wrong_key, request.scope, served().db, key)
         return sign_in_page(request, "wrong", 401)
 
     # The link itself only shows a button: a mail program that looks at it must not use it up.
@@ -109,8 +110,10 @@ def router(running: Callable[[], Any], looks: Looks) -> APIRouter:
     async def use_link(request: Request, token: str) -> Response:
         if not same_origin(request.headers):
             return sign_in_page(request, "foreign", 403)
-        found = await asyncio.to_thread(sessions.use_link, served().db, token)
+        found = await asyncio.to_thread(sessions.use_link, served().db, token, way_of(request.scope))
         if found is None:
+            if request.scope["wrong_keys"].noteworthy(address_of(request.scope)):
+                await asyncio.to_thread(audit.wrong_link, served().db, way_of(request.scope))
             return sign_in_page(request, "used", 410)
         session, key = found
         answer = _page(request, looks.key_page(language_of(request), key)) if key else _go(request, "/")
@@ -126,7 +129,7 @@ def router(running: Callable[[], Any], looks: Looks) -> APIRouter:
         if not same_origin(request.headers):
             return sign_in_page(request, "foreign", 403)
         if session := session_of(request.headers):
-            await asyncio.to_thread(sessions.sign_out, served().db, session)
+            await asyncio.to_thread(sessions.sign_out, served().db, session, way_of(request.scope))
         answer = _go(request, "/login")
         answer.delete_cookie(COOKIE, path="/")
         return answer

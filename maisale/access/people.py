@@ -11,8 +11,8 @@ from maisale.access import keys
 from maisale.config import Settings
 from maisale.contracts import Database, Transaction
 from maisale.errors import BadInput, NotAllowed, NotFound
-from maisale.records import Caller, Key, Tenant, User
-from maisale.store import accounts
+from maisale.records import SERVER, Caller, Key, Scope, Tenant, User
+from maisale.store import accounts, audit
 
 FIRST_TENANT = "default"
 FIRST_ADMIN = "admin"
@@ -26,20 +26,20 @@ def make_first_admin(db: Database, settings: Settings) -> User:
         try:
             admin = accounts.find_user(tx, FIRST_TENANT, FIRST_ADMIN)
         except NotFound:
-            admin = accounts.add_user(tx, FIRST_TENANT, FIRST_ADMIN, "instance_admin")
+            admin = _add(tx, SERVER, FIRST_TENANT, FIRST_ADMIN, "instance_admin")
         keys.keep_admin_key(tx, admin, settings.admin_key)
         return admin
 
     return db.write(work)
 
 
-def add_user(db: Database, tenant: str, name: str, role: str = "member") -> tuple[User, str]:
-    """A new person, in a tenant that is made when it is missing, and the text of the first key, which is shown once."""
+def add_user(db: Database, tenant: str, name: str, role: str = "member", by: Scope = SERVER) -> tuple[User, str]:
+    """A new person, in a tenant that is made when it is missing, and the text of the first key, which is shown once. by: who adds, for the audit log."""
     _check(tenant, name, role)
 
     def work(tx: Transaction) -> tuple[User, str]:
-        user = accounts.add_user(tx, tenant, name, role)
-        return user, keys.make(tx, user, "first key", keys.permissions_of(user), None)[1]
+        user = _add(tx, by, tenant, name, role)
+        return user, keys.make_noted(tx, by, user, "first key", keys.permissions_of(user))[1]
 
     return db.write(work)
 
@@ -57,7 +57,7 @@ def add_colleague(db: Database, caller: Caller, name: str, role: str = "member",
 
     def work(tx: Transaction) -> User:
         accounts.find_tenant(tx, place)  # a slip of the pen must not make a tenant
-        return accounts.add_user(tx, place, name, role)
+        return _add(tx, caller.scope, place, name, role)
 
     return db.write(work)
 
@@ -100,7 +100,12 @@ def set_role(db: Database, caller: Caller, user_id: str, role: str) -> User:
         raise NotAllowed("Only an admin of the instance makes another.")
     if user.id == caller.user.id or (user.tenant, user.name) == (FIRST_TENANT, FIRST_ADMIN):
         raise BadInput("Nobody changes their own role, and the instance's first admin keeps it.")
-    db.write(lambda tx: accounts.set_role(tx, user_id, role))
+
+    def work(tx: Transaction) -> None:
+        accounts.set_role(tx, user_id, role)
+        audit.note(tx, caller.scope, "user_role", "user", user_id, tenant_id=user.tenant_id, detail=role)
+
+    db.write(work)
     return accounts.get_user(db, user_id)
 
 
@@ -120,7 +125,7 @@ def issue_for(db: Database, caller: Caller, user_id: str, name: str, permissions
     """A key for somebody else: whoever holds its text is that person, so it needs a fresh key."""
     user = managed(db, caller, user_id)
     keys.require_fresh(caller)
-    return keys.issue_key(db, user, name, permissions or keys.permissions_of(user), lasts_s)
+    return keys.issue_key(db, user, name, permissions or keys.permissions_of(user), lasts_s, caller.scope)
 
 
 def managed_tenant(caller: Caller) -> str | None:
@@ -143,7 +148,9 @@ def add_tenant(db: Database, caller: Caller, name: str) -> Tenant:
     def work(tx: Transaction) -> Tenant:
         if any(tenant.name == name for tenant in accounts.list_tenants(tx)):
             raise BadInput(f"There is a tenant named {name!r} already.")
-        return accounts.get_tenant(tx, accounts.tenant_named(tx, name))
+        made = accounts.get_tenant(tx, accounts.tenant_named(tx, name))
+        audit.note(tx, caller.scope, "tenant_add", "tenant", made.id, tenant_id=made.id)
+        return made
 
     return db.write(work)
 
@@ -163,6 +170,16 @@ def require_instance_admin(caller: Caller) -> None:
     keys.require(caller, "admin")
     if caller.user.role != "instance_admin":
         raise NotAllowed("Only an admin of the instance may do this.")
+
+
+def _add(tx: Transaction, by: Scope, tenant: str, name: str, role: str) -> User:
+    """The person, and the tenant when it is missing, each with its row in the audit log."""
+    known = {one.id for one in accounts.list_tenants(tx)}
+    user = accounts.add_user(tx, tenant, name, role)
+    if user.tenant_id not in known:
+        audit.note(tx, by, "tenant_add", "tenant", user.tenant_id, tenant_id=user.tenant_id)
+    audit.note(tx, by, "user_add", "user", user.id, tenant_id=user.tenant_id, detail=role)
+    return user
 
 
 def _check(tenant: str, name: str, role: str) -> None:

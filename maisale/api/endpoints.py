@@ -13,7 +13,7 @@ from typing import Any
 
 import gradio as gr
 
-from maisale.access import gate, keys
+from maisale.access import audit, gate, keys
 from maisale.api import plain
 from maisale.chat.ask import checked_question
 from maisale.chat.replies import Replies
@@ -112,7 +112,7 @@ class Endpoints:
 
     async def delete_conversation(self, conversation_id: str, request: gr.Request = None) -> dict:
         """Delete a conversation with its messages and its files, for good. Returns {"deleted": id}."""
-        with _in_words():
+        with _in_words(), self._noted(request, "conversation_delete", "conversation", conversation_id):
             scope, found = _scope(request, "chat"), _needed_id(conversation_id, "conversation_id")
             await self._running().delete_conversation(scope, found)
             return {"deleted": found}
@@ -150,10 +150,20 @@ class Endpoints:
         collection: its name, made when it is missing; without one, "Knowledge", which your whole tenant reads.
         conversation_id: private to this conversation instead.
         """
-        with _in_words():
+        with _in_words(), self._noted(request, "document_add", "document"):
             scope, path, name = _scope(request, "write"), *_file(file)
             place, conversation = _line(collection, "collection", NAME_CHARACTERS) or None, _id(conversation_id, "conversation_id")
             return plain.document(library.add_document(self._running().services, scope, path, name, collection=place, conversation_id=conversation))
+
+    @contextlib.contextmanager
+    def _noted(self, request: gr.Request, action: str, kind: str, subject_id: Any = "") -> Iterator[None]:
+        """What is refused inside is noted in the audit log."""
+        try:
+            yield
+        except audit.REFUSALS as problem:
+            named = subject_id if isinstance(subject_id, str) else ""
+            audit.refused(self._running().services.db, gate.caller(request).scope, problem, action, kind, named)
+            raise
 
 
 @contextlib.contextmanager

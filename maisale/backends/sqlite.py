@@ -66,6 +66,14 @@ class SQLiteDatabase:
         # Shielded: a caller that is cancelled must not leave it open whether its write happened.
         return await asyncio.shield(asyncio.wrap_future(self._enqueue(work, bulk)))
 
+    def append_only(self, table: str) -> None:
+        # REPLACE removes the row before it without asking a trigger for deletions, so a number that is taken is refused as well.
+        taken = f"INSERT ON {table} WHEN EXISTS (SELECT 1 FROM {table} WHERE number = NEW.number)"
+        for name, when in (("change", f"UPDATE ON {table}"), ("removal", f"DELETE ON {table}"), ("replacement", taken)):
+            refusal = f"SELECT RAISE(ABORT, 'rows of {table} are neither changed nor removed');"
+            if not self.rows("SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = :name", name=f"{table}_no_{name}"):
+                self.write(lambda tx, sql=f"CREATE TRIGGER IF NOT EXISTS {table}_no_{name} BEFORE {when} BEGIN {refusal} END": tx.execute(sql))
+
     def problems(self) -> list[str]:
         found = [row["quick_check"] for row in self.rows("PRAGMA quick_check(20)")]
         strays = self.rows("PRAGMA foreign_key_check")

@@ -120,12 +120,12 @@ class Replies:
             await running.ended()
         return await asyncio.to_thread(conversations.get_reply, self.services.db, scope, reply_id)
 
-    async def delete_conversation(self, scope: Scope, conversation_id: str) -> None:
-        """Stops what runs in it, then removes it with its messages, files, words and vectors. Raises NotFound."""
+    async def delete_conversation(self, scope: Scope, conversation_id: str, by: Scope | None = None) -> None:
+        """Stops what runs in it, then removes it with its messages, files, words and vectors. by: who does it, when it is not its owner. Raises NotFound."""
         await asyncio.to_thread(conversations.get_conversation, self.services.db, scope, conversation_id)
         for running in reversed([one for one in self._open.values() if one.reply.conversation_id == conversation_id and one.scope == scope]):
             await self.stop(scope, running.reply.id)
-        await asyncio.to_thread(delete_conversation, self.services, scope, conversation_id)
+        await asyncio.to_thread(delete_conversation, self.services, scope, conversation_id, by)
 
     async def recover(self) -> None:
         """Gives every reply of an earlier life an end: begun ones are interrupted, waiting ones are answered now."""

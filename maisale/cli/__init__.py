@@ -1,4 +1,4 @@
-"""The command line: index, documents, ask, search, users, keys, eval, bench, probe, drill, link, worker. Works beside a running app and without one.
+"""The command line: index, documents, ask, search, users, keys, audit, eval, bench, probe, drill, link, worker. Works beside a running app and without one.
 
 Errors are one sentence on stderr and exit code 1; a wrong command line is 2. What a command does is in the module of its kind.
 """
@@ -165,6 +165,16 @@ def _upkeep(verbs: Any, command: Command, as_json: argparse.ArgumentParser) -> N
     command(kinds, "list", "upkeep.list_jobs", "list what was given up, with its cause", as_json)
     command(kinds, "retry", "upkeep.retry_jobs", "try it again", as_json).add_argument("job_id", metavar="ID|all")
     command(kinds, "skip", "upkeep.skip_jobs", "leave it as it is", as_json).add_argument("job_id", metavar="ID|all")
+
+    kinds = verbs.add_parser("audit", help="who did what, when and from where").add_subparsers(dest="what", metavar="WHAT", required=True)
+    made = command(kinds, "show", "audit.show", "print the audit log, the latest first", as_json)
+    made.add_argument("--since", default="", metavar="DATE", help="2026-11-27 or 2026-11-27T14:30, in local time")
+    made.add_argument("--until", default="", metavar="DATE", help="not included")
+    made.add_argument("--action", default="", help="only this one, such as document_delete")
+    made.add_argument("--by", default="", metavar="ID", help="only what this person did")
+    made.add_argument("--limit", type=_above_zero, default=100, help="how many rows (%(default)s)")
+    made.add_argument("--before", type=_above_zero, metavar="NUMBER", help="only rows below this number")
+    command(kinds, "verify", "audit.verify", "say whether the log is as it was written; exit 1 and the first row that is not", as_json)
     command(verbs, "doctor", "upkeep.doctor", "say what runs, what waits, what is wrong and what to do", as_json)
 
 

@@ -7,15 +7,17 @@ import json
 import time
 from dataclasses import asdict
 
-from maisale.cli.opened import Opened
+from maisale.cli.opened import Opened, acting
 from maisale.library.progress import with_seconds_left
 from maisale.library.readings import cancel_document, retry_document
-from maisale.records import Document, Reached
-from maisale.store import documents, ledger
+from maisale.records import Document, Reached, User
+from maisale.services import Services
+from maisale.store import audit, documents, ledger
 
 
 def list_all(args: argparse.Namespace) -> int:
     with Opened(args) as (services, user):
+        _note_reading(services, user)
         found = with_seconds_left(services.db, documents.list_documents(services.db, user.scope))
     _say(args, [asdict(one) for one in found], "\n".join(f"{one.id}  {_state(one)}" for one in found) or "There are no documents.")
     return 0
@@ -24,6 +26,7 @@ def list_all(args: argparse.Namespace) -> int:
 def show(args: argparse.Namespace) -> int:
     with Opened(args) as (services, user):
         (one,) = with_seconds_left(services.db, [documents.get_document(services.db, user.scope, args.document_id)])
+        _note_reading(services, user, one.id)
         steps = ledger.of_document(services.db, one.id)
     lines = [_state(one), *(f"  {_step(each)}" for each in steps)]
     _say(args, {**asdict(one), "stages": [asdict(each) for each in steps]}, "\n".join(lines))
@@ -32,7 +35,7 @@ def show(args: argparse.Namespace) -> int:
 
 def cancel(args: argparse.Namespace) -> int:
     with Opened(args) as (services, user):
-        kept = cancel_document(services, user.scope, args.document_id)
+        kept = cancel_document(services, acting(user), args.document_id)
     words = _state(kept) if kept else "It was cancelled before it was complete, and is deleted."
     _say(args, {"cancelled": args.document_id, "document": asdict(kept) if kept else None}, words)
     return 0
@@ -40,9 +43,13 @@ def cancel(args: argparse.Namespace) -> int:
 
 def retry(args: argparse.Namespace) -> int:
     with Opened(args) as (services, user):
-        one = retry_document(services, user.scope, args.document_id)
+        one = retry_document(services, acting(user), args.document_id)
     _say(args, asdict(one), _state(one))
     return 0
+
+
+def _note_reading(services: Services, user: User, document_id: str = "") -> None:
+    services.db.write(lambda tx: audit.note(tx, acting(user), "documents_read", "document" if document_id else "", document_id))
 
 
 def _state(one: Document) -> str:

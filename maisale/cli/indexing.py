@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 import maisale
 from maisale.child import WorkerProcess, worker_lives
-from maisale.cli.opened import Opened
+from maisale.cli.opened import Opened, acting
 from maisale.config import from_env
 from maisale.library.folders import SyncReport, sync_folder
 from maisale.services import Services
@@ -32,7 +32,7 @@ def index(args: argparse.Namespace) -> int:
                 bar.total = total
                 bar.update(done - bar.n)
 
-            report = sync_folder(services, user.scope, args.source, args.collection, args.visibility, progress)
+            report = sync_folder(services, acting(user), args.source, args.collection, args.visibility, progress)
         _wait_until_ended(services, report, quiet=args.json)
         return _say_report(services, report, args.json)
 

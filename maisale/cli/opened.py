@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import argparse
 import os
+import pwd
 
 from maisale.access import people
 from maisale.config import from_env
 from maisale.errors import NotFound
-from maisale.records import User
+from maisale.records import Scope, User, Way
 from maisale.services import Services, open_services
 from maisale.store import accounts
+
+
+def acting(user: User | None = None) -> Scope:
+    """Who a command's acts are noted as in the audit log: the operating system's user, as `user` when the command acts for somebody."""
+    uid = os.getuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:  # in a container
+        name = f"uid {uid}"
+    return Scope(user.tenant_id if user else "", user.id if user else "", Way("cli", name))
 
 
 class Opened:

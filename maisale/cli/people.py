@@ -9,15 +9,15 @@ import time
 from dataclasses import asdict
 
 from maisale.access import keys, people, sessions
-from maisale.cli.opened import Opened
-from maisale.store import accounts
+from maisale.cli.opened import Opened, acting
+from maisale.store import accounts, audit
 
 DAY_S = 86_400
 
 
 def add_user(args: argparse.Namespace) -> int:
     with Opened(args, alone=True) as (services, _):
-        user, key = people.add_user(services.db, args.tenant, args.name, args.role)
+        user, key = people.add_user(services.db, args.tenant, args.name, args.role, acting())
     _say_key(args, key, f"{user.name} of {user.tenant} was added. Their first key, shown only now:")
     return 0
 
@@ -25,14 +25,17 @@ def add_user(args: argparse.Namespace) -> int:
 def issue_key(args: argparse.Namespace) -> int:
     with Opened(args, alone=True) as (services, _):
         user = accounts.find_user(services.db, args.tenant, args.user)
-        key, text = keys.issue_key(services.db, user, args.name, args.permissions.replace(" ", "").split(","), args.days and args.days * DAY_S)
+        wanted = args.permissions.replace(" ", "").split(",")
+        key, text = keys.issue_key(services.db, user, args.name, wanted, args.days and args.days * DAY_S, acting())
     _say_key(args, text, f"A key of {user.name} with the permissions {', '.join(key.permissions)}, shown only now:")
     return 0
 
 
 def list_keys(args: argparse.Namespace) -> int:
     with Opened(args, alone=True) as (services, _):
-        found = keys.list_keys(services.db, accounts.find_user(services.db, args.tenant, args.user))
+        user = accounts.find_user(services.db, args.tenant, args.user)
+        services.db.write(lambda tx: audit.note(tx, acting(), "keys_read", "user", user.id, tenant_id=user.tenant_id))
+        found = keys.list_keys(services.db, user)
     if args.json:
         print(json.dumps([asdict(key) for key in found], ensure_ascii=False))
         return 0
@@ -45,14 +48,14 @@ def list_keys(args: argparse.Namespace) -> int:
 
 def revoke_key(args: argparse.Namespace) -> int:
     with Opened(args, alone=True) as (services, _):
-        keys.revoke_key(services.db, args.key_id)
+        keys.revoke_key(services.db, args.key_id, acting())
     print("The key was revoked; its sessions ended with it.")
     return 0
 
 
 def link(args: argparse.Namespace) -> int:
     with Opened(args) as (services, user):
-        print(f"{services.settings.address}/link/{sessions.make_sign_in_link(services.db, user)}")
+        print(f"{services.settings.address}/link/{sessions.make_sign_in_link(services.db, user, acting())}")
     print("It signs in once, within ten minutes.", file=sys.stderr)
     return 0
 

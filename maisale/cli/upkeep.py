@@ -14,14 +14,16 @@ from dataclasses import asdict
 from tqdm import tqdm
 
 from maisale.child import worker_lives
-from maisale.cli.opened import Opened
+from maisale.cli.opened import Opened, acting
 from maisale.config import from_env
 from maisale.library import dead_letters, embedders, upkeep
 from maisale.ops import backup as backups
 from maisale.ops import doctor as doctors
 from maisale.ops import rebuild
 from maisale.ops import verify as verifying
+from maisale.records import Scope
 from maisale.services import Services, patient_index
+from maisale.store import audit
 
 INDEX_WAIT_S = 10.0
 _SIGNS = {doctors.OK: "ok   ", doctors.LOOK: "look ", doctors.WRONG: "WRONG"}
@@ -30,7 +32,7 @@ _SIGNS = {doctors.OK: "ok   ", doctors.LOOK: "look ", doctors.WRONG: "WRONG"}
 def backup(args: argparse.Namespace) -> int:
     began = time.monotonic()
     with Opened(args, alone=True) as (services, _), _bar(args) as progress:
-        manifest = backups.back_up(services.db, services.settings, args.file, progress)
+        manifest = backups.back_up(services.db, services.settings, args.file, progress, acting())
     _say(args, {"file": str(args.file), "seconds": round(time.monotonic() - began, 2), **asdict(manifest)}, _contents(manifest, f"Written to {args.file}"))
     return 0
 
@@ -38,7 +40,7 @@ def backup(args: argparse.Namespace) -> int:
 def restore(args: argparse.Namespace) -> int:
     settings, began = from_env(os.environ), time.monotonic()
     with _bar(args) as progress:
-        manifest = backups.restore(args.file, settings, progress)
+        manifest = backups.restore(args.file, settings, progress, acting())
     words = _contents(manifest, f"Restored into {settings.data_dir}")
     words += "\nStart the app: its worker builds the vector index anew, and answers come meanwhile. Everybody signs in again; revoke keys that were lost since."
     _say(args, {"seconds": round(time.monotonic() - began, 2), **asdict(manifest)}, words)
@@ -64,7 +66,7 @@ def verify(args: argparse.Namespace) -> int:
 def rebuild_index(args: argparse.Namespace) -> int:
     with Opened(args, alone=True) as (services, _), _bar(args) as progress:
         done = rebuild.words(services, progress)
-        upkeep.ask_for_rebuild(services.db)
+        upkeep.ask_for_rebuild(services.db, acting())
         running = worker_lives(services.settings)
     later = "The worker builds the index of vectors now; exact search answers meanwhile." if running else "The next worker builds the index of vectors."
     _say(args, {"passages": done, "worker": running}, f"The words of {done:,} passages were indexed anew. {later}")
@@ -75,6 +77,7 @@ def compact(args: argparse.Namespace) -> int:
     with Opened(args, alone=True) as (services, _):
         before = services.settings.sqlite_path.stat().st_size
         services.db.compact()
+        services.db.write(lambda tx: audit.note(tx, acting(), "compact"))
         after = services.settings.sqlite_path.stat().st_size
     _say(args, {"bytes_before": before, "bytes_after": after}, f"The database had {before / 1e6:,.1f} MB and has {after / 1e6:,.1f} MB now.")
     return 0
@@ -91,10 +94,10 @@ def list_embedders(args: argparse.Namespace) -> int:
 def use_embedder(args: argparse.Namespace) -> int:
     with Opened(args, alone=True) as (services, _):
         if args.name == "auto":
-            embedders.choose_by_itself(services)
+            embedders.choose_by_itself(services, acting())
             words = "The better embedder takes over by itself, when its vectors are complete."
         else:
-            embedders.use(services, args.name)
+            embedders.use(services, args.name, acting())
             words = f"The vectors of {args.name} are searched from now on. `embedder use auto` ends that."
     _say(args, {"embedder": args.name}, words)
     return 0
@@ -102,6 +105,7 @@ def use_embedder(args: argparse.Namespace) -> int:
 
 def list_jobs(args: argparse.Namespace) -> int:
     with Opened(args, alone=True) as (services, _):
+        services.db.write(lambda tx: audit.note(tx, acting(), "jobs_read"))
         found = dead_letters.listed(services)
     lines = []
     for one in found:
@@ -122,11 +126,11 @@ def skip_jobs(args: argparse.Namespace) -> int:
     return _each_job(args, dead_letters.skip, "left as they are")
 
 
-def _each_job(args: argparse.Namespace, verb: Callable[[Services, str], None], words: str) -> int:
+def _each_job(args: argparse.Namespace, verb: Callable[[Services, str, Scope], None], words: str) -> int:
     with Opened(args, alone=True) as (services, _):
         ids = [one.job.id for one in dead_letters.listed(services)] if args.job_id == "all" else [args.job_id]
         for job_id in ids:
-            verb(services, job_id)
+            verb(services, job_id, acting())
     _say(args, {"jobs": ids}, f"{len(ids)} {'job is' if len(ids) == 1 else 'jobs are'} {words}.")
     return 0
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from maisale.contracts import Transaction
 from maisale.errors import NotFound
-from maisale.records import Job, Scope
+from maisale.records import SERVER, Job, Scope
 from maisale.services import Services
-from maisale.store import chunks, conversations, documents, facts, jobs
+from maisale.store import audit, chunks, conversations, documents, facts, jobs
 
 EVERY_TENANT = "*"
 MESSAGE, DELETED, PRIVATE = "a message", "something deleted", "a private document"  # what stands for a title
@@ -47,8 +47,8 @@ def check_visible(services: Services, scope: Scope, managed: str, job_id: str) -
     return job_id
 
 
-def retry(services: Services, job_id: str) -> None:
-    """From the beginning. Raises NotFound."""
+def retry(services: Services, job_id: str, by: Scope = SERVER) -> None:
+    """From the beginning. by: who tries it again, for the audit log. Raises NotFound."""
 
     def work(tx: Transaction) -> None:
         job = jobs.get(tx, job_id)
@@ -58,15 +58,22 @@ def retry(services: Services, job_id: str) -> None:
             documents.set_stage(tx, job.subject_id, "received")
         elif job.kind == "embed_document" and not job.payload:
             documents.go_on(tx, job.subject_id)
+        audit.note(tx, by, "job_retry", "job", job_id, tenant_id=job.tenant_id)
 
     services.db.write(work)
     services.wake(job_id)
 
 
-def skip(services: Services, job_id: str) -> None:
-    """The document keeps its state and the cause. Raises NotFound."""
-    if not services.db.write(lambda tx: jobs.skip(tx, job_id)):
-        raise NotFound("There is no job of this id that was given up. `jobs list` shows them.")
+def skip(services: Services, job_id: str, by: Scope = SERVER) -> None:
+    """The document keeps its state and the cause. by: who leaves it, for the audit log. Raises NotFound."""
+
+    def work(tx: Transaction) -> None:
+        job = jobs.get(tx, job_id)
+        if job is None or not jobs.skip(tx, job_id):
+            raise NotFound("There is no job of this id that was given up. `jobs list` shows them.")
+        audit.note(tx, by, "job_skip", "job", job_id, tenant_id=job.tenant_id)
+
+    services.db.write(work)
 
 
 def _letter(services: Services, job: Job, own: bool = False) -> DeadLetter:

@@ -19,9 +19,9 @@ from maisale.library.decoding import clean
 from maisale.library.files import keep_file
 from maisale.library.passages import forget_aside
 from maisale.library.reading import check_kind
-from maisale.records import PUBLIC_TENANT, Chunk, Document, Scope
+from maisale.records import PUBLIC_TENANT, SERVER, Chunk, Document, Scope
 from maisale.services import Services
-from maisale.store import accounts, chunks, conversations, documents, jobs
+from maisale.store import accounts, audit, chunks, conversations, documents, jobs
 
 log = logging.getLogger(__name__)
 
@@ -78,15 +78,15 @@ def remove_document(services: Services, scope: Scope, document_id: str) -> None:
 
     def work(tx: Transaction) -> list[str]:
         check_may_change(tx, scope, document_id)
-        return erase(services, tx, document_id)
+        return erase_noted(services, tx, scope, document_id)
 
     end(services, services.db.write(work), [document_id])
 
 
-def erase_documents(services: Services, document_ids: Sequence[str]) -> None:
-    """Removes these documents, whoever owns them, one after the other so that others' writes go in between."""
+def erase_documents(services: Services, document_ids: Sequence[str], by: Scope = SERVER) -> None:
+    """Removes these documents, whoever owns them, one after the other so that others' writes go in between. by: who does it, for the audit log."""
     for document_id in document_ids:
-        end(services, services.db.write(lambda tx, one=document_id: erase(services, tx, one)), [document_id])
+        end(services, services.db.write(lambda tx, one=document_id: erase_noted(services, tx, by, one)), [document_id])
 
 
 def open_file(services: Services, scope: Scope, document_id: str) -> tuple[Path, Document]:
@@ -98,8 +98,8 @@ def open_file(services: Services, scope: Scope, document_id: str) -> tuple[Path,
     return path, document
 
 
-def delete_conversation(services: Services, scope: Scope, conversation_id: str) -> None:
-    """Removes a conversation with its messages and files, their passages, words and vectors. Raises NotFound."""
+def delete_conversation(services: Services, scope: Scope, conversation_id: str, by: Scope | None = None) -> None:
+    """Removes a conversation with its messages and files, their passages, words and vectors. by: who does it, when it is not its owner. Raises NotFound."""
 
     def work(tx: Transaction) -> tuple[list[str], list[str]]:
         conversations.get_conversation(tx, scope, conversation_id)
@@ -107,6 +107,7 @@ def delete_conversation(services: Services, scope: Scope, conversation_id: str) 
         jobs.forget(tx, [*files, *conversations.message_ids(tx, scope, conversation_id)])
         job_ids = _erase_chunks(services, tx, conversation_id, chunks.conversation_chunks(tx, scope, conversation_id))
         conversations.delete_conversation(tx, scope, conversation_id)
+        audit.note(tx, by or scope, "conversation_delete", "conversation", conversation_id, tenant_id=scope.tenant_id)
         return job_ids, files
 
     job_ids, files = services.db.write(work)
@@ -159,7 +160,7 @@ def receive(
     conversation_id: str | None = None,
     lane: str = "people",
 ) -> str:
-    """The document's row and its job, all or nothing; returns the job's id."""
+    """The document's row, its job and its row in the audit log, all or nothing; returns the job's id."""
     name = PurePath(source).name
     documents.receive_document(
         tx,
@@ -174,7 +175,9 @@ def receive(
         modified_at=modified_at,
         conversation_id=conversation_id,
     )
-    return jobs.add(tx, documents.document_row(tx, document_id)["tenant_id"], "read_document", document_id, lane)
+    tenant_id = documents.document_row(tx, document_id)["tenant_id"]
+    audit.note(tx, scope, "document_add", "document", document_id, tenant_id=tenant_id)
+    return jobs.add(tx, tenant_id, "read_document", document_id, lane)
 
 
 def erase(services: Services, tx: Transaction, document_id: str) -> list[str]:
@@ -186,6 +189,13 @@ def erase(services: Services, tx: Transaction, document_id: str) -> list[str]:
     job_ids = _erase_chunks(services, tx, document_id, chunks.chunks_of(tx, document_id))
     documents.delete_document(tx, document_id)
     return job_ids
+
+
+def erase_noted(services: Services, tx: Transaction, by: Scope, document_id: str) -> list[str]:
+    """`erase`, with its row in the audit log when there was such a document."""
+    if row := documents.document_row(tx, document_id):
+        audit.note(tx, by, "document_delete", "document", document_id, tenant_id=row["tenant_id"])
+    return erase(services, tx, document_id)
 
 
 def writable_collection(tx: Transaction, scope: Scope, name: str, visibility: str | None = None) -> str:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from maisale.contracts import Transaction
 from maisale.errors import BadInput
+from maisale.records import SERVER, Scope
 from maisale.services import Services
-from maisale.store import chunks, facts, jobs
+from maisale.store import audit, chunks, facts, jobs
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +43,11 @@ def made(services: Services) -> list[Made]:
     return sorted((Made(row["embedder"], row["n"], passages, row["embedder"] == active) for row in rows), key=lambda one: not one.searched)
 
 
-def use(services: Services, name: str) -> None:
-    """Searches this embedder's vectors from now on, and lets no other take over. Raises BadInput when they are not complete."""
+def use(services: Services, name: str, by: Scope = SERVER) -> None:
+    """Searches this embedder's vectors from now on, and lets no other take over. by: who chooses, for the audit log.
+
+    Raises BadInput when they are not complete.
+    """
     known = {one.name: one for one in made(services)}
     if name not in known:
         raise BadInput(f"There are no vectors of {name!r}; there are those of {', '.join(known) or 'none'}.")
@@ -51,12 +55,23 @@ def use(services: Services, name: str) -> None:
     if lacking:
         held = known[name]
         raise BadInput(f"{name} has vectors of {held.vectors:,} of {held.passages:,} passages; what is missing would not be found by meaning.")
-    services.db.write(lambda tx: (facts.set_fact(tx, facts.EMBEDDER, name), facts.set_fact(tx, facts.PINNED, name)))
+
+    def work(tx: Transaction) -> None:
+        facts.set_fact(tx, facts.EMBEDDER, name)
+        facts.set_fact(tx, facts.PINNED, name)
+        audit.note(tx, by, "embedder_use", "embedder", name)
+
+    services.db.write(work)
 
 
-def choose_by_itself(services: Services) -> None:
-    """Ends a choice of `use`: the better embedder takes over when it is complete."""
-    services.db.write(lambda tx: facts.forget_fact(tx, facts.PINNED))
+def choose_by_itself(services: Services, by: Scope = SERVER) -> None:
+    """Ends a choice of `use`: the better embedder takes over when it is complete. by: who wants it, for the audit log."""
+
+    def work(tx: Transaction) -> None:
+        facts.forget_fact(tx, facts.PINNED)
+        audit.note(tx, by, "embedder_use", "embedder", "auto")
+
+    services.db.write(work)
 
 
 class Embedders:

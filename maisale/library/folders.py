@@ -12,12 +12,12 @@ from typing import Any
 
 from maisale.contracts import Transaction
 from maisale.errors import BadInput, MaiSaleError, Unreadable
-from maisale.library.documents import KNOWLEDGE, check_file, erase, receive, sweep_files, writable_collection
+from maisale.library.documents import KNOWLEDGE, check_file, erase_noted, receive, sweep_files, writable_collection
 from maisale.library.files import content_hash, keep_file
 from maisale.library.reading import ENDINGS
 from maisale.records import Scope
 from maisale.services import Services
-from maisale.store import accounts, documents, jobs
+from maisale.store import accounts, audit, documents, jobs
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def sync_folder(services: Services, scope: Scope, folder: Path, collection: str,
         if progress:
             progress(number, len(found.files), source)
     report.problems += [f"{source} cannot be listed; the documents that came from it stay." for source in found.closed]
-    _remove_gone(services, report, f"{_name_of(folder)}/", found, known)
+    _remove_gone(services, scope, report, f"{_name_of(folder)}/", found, known)
     return report
 
 
@@ -108,7 +108,9 @@ def _sync_file(services: Services, scope: Scope, report: SyncReport, source: str
         if known and documents.renew_document(tx, document_id, size=size, content_hash=digest, modified_at=state.st_mtime):
             jobs.cancel(tx, document_id)  # what is read of the version before is not wanted any more
             jobs.forget_ended(tx, document_id)
-            return jobs.add(tx, documents.document_row(tx, document_id)["tenant_id"], "read_document", document_id, "bulk")
+            tenant_id = documents.document_row(tx, document_id)["tenant_id"]
+            audit.note(tx, scope, "document_change", "document", document_id, tenant_id=tenant_id)
+            return jobs.add(tx, tenant_id, "read_document", document_id, "bulk")
         if documents.documents_named(tx, report.collection_id, source):
             return None  # another sync of this folder was faster
         return receive(tx, scope, report.collection_id, document_id, source, size, digest, modified_at=state.st_mtime, lane="bulk")
@@ -132,12 +134,12 @@ def _count_same(report: SyncReport, source: str, known: dict[str, Any]) -> None:
         report.unchanged += 1
 
 
-def _remove_gone(services: Services, report: SyncReport, prefix: str, found: _Found, known: dict[str, dict[str, Any]]) -> None:
+def _remove_gone(services: Services, scope: Scope, report: SyncReport, prefix: str, found: _Found, known: dict[str, dict[str, Any]]) -> None:
     closed = tuple(f"{source}/" for source in found.closed)
     for source, row in known.items():
         if not source.startswith(prefix) or source in found.files or source.startswith(closed):
             continue
-        job_ids = services.db.write(lambda tx, document_id=row["id"]: erase(services, tx, document_id), bulk=True)
+        job_ids = services.db.write(lambda tx, document_id=row["id"]: erase_noted(services, tx, scope, document_id), bulk=True)
         for job_id in job_ids:
             services.wake(job_id)
         (services.settings.files_dir / row["id"]).unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from maisale.errors import BadInput
 from maisale.library.documents import check_may_change, end, erase
 from maisale.records import Document, Scope
 from maisale.services import Services
-from maisale.store import chunks, documents, jobs
+from maisale.store import audit, chunks, documents, jobs
 
 OLD_STAYS = "Its new version was not read, because that was cancelled; the version before answers. Retry reads the new one."
 NOT_READ = "It was not read, because that was cancelled. Retry reads it."
@@ -29,6 +29,7 @@ def retry_document(services: Services, scope: Scope, document_id: str) -> Docume
             raise BadInput(f"{row['title']} has not failed, so there is nothing to try again.")
         jobs.cancel(tx, document_id)
         jobs.forget_ended(tx, document_id)
+        audit.note(tx, scope, "document_retry", "document", document_id, tenant_id=row["tenant_id"])
         if row["stage"] == "searchable" and row["cancelled"] != "reading":  # its passages are there
             documents.go_on(tx, document_id)
             return jobs.add(tx, row["tenant_id"], "embed_document", document_id)
@@ -50,6 +51,7 @@ def cancel_document(services: Services, scope: Scope, document_id: str) -> Docum
         row = documents.document_row(tx, document_id)
         if not jobs.open_of(tx, document_id):
             raise BadInput(f"{row['title']} is not being read or embedded, so there is nothing to cancel. Delete it if it is to go.")
+        audit.note(tx, scope, "document_cancel", "document", document_id, tenant_id=row["tenant_id"], detail="" if row["was_complete"] else "deleted")
         if not row["was_complete"]:
             return erase(services, tx, document_id), True
         jobs.cancel(tx, document_id)

@@ -10,9 +10,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from maisale.contracts import Database, KeptIndex
+from maisale.contracts import Database, KeptIndex, Transaction
 from maisale.errors import MaiSaleError, ModelFailed
-from maisale.store import chunks, facts
+from maisale.records import SERVER, Scope
+from maisale.store import audit, chunks, facts
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +42,14 @@ def keep(db: Database, index: KeptIndex, stopping: threading.Event, opened: Call
             index.close()
 
 
-def ask_for_rebuild(db: Database) -> None:
-    """The worker that has the index, now or later, empties it and fills it from SQL."""
-    db.write(lambda tx: facts.set_fact(tx, facts.REBUILD, str(time.time())))
+def ask_for_rebuild(db: Database, by: Scope = SERVER) -> None:
+    """The worker that has the index, now or later, empties it and fills it from SQL. by: who asks, for the audit log."""
+
+    def work(tx: Transaction) -> None:
+        facts.set_fact(tx, facts.REBUILD, str(time.time()))
+        audit.note(tx, by, "index_rebuild")
+
+    db.write(work)
 
 
 def _rebuild_asked(db: Database) -> bool:

@@ -26,6 +26,10 @@ from typing import IO, Any
 from maisale.config import Settings
 from maisale.contracts import Database
 from maisale.errors import BadInput, MaiSaleError, StorageFailed
+from maisale.ops.audit_chain import witness_path
+from maisale.records import SERVER, Scope
+from maisale.store import audit
+from maisale.store.schema import AUDIT
 
 FORMAT = 1
 DATABASE = "sqlite.db"
@@ -53,8 +57,11 @@ class Manifest:
     missing: list[str] = field(default_factory=list)  # titles of documents whose file was not there
 
 
-def back_up(db: Database, settings: Settings, target: Path, progress: Progress = lambda *_: None) -> Manifest:
-    """Writes the backup; `target` appears whole or not at all. Raises BadInput when it exists, StorageFailed when it cannot be written."""
+def back_up(db: Database, settings: Settings, target: Path, progress: Progress = lambda *_: None, by: Scope = SERVER) -> Manifest:
+    """Writes the backup; `target` appears whole or not at all. by: who makes it, for the audit log.
+
+    Raises BadInput when it exists, StorageFailed when it cannot be written.
+    """
     if target.exists():
         raise BadInput(f"{target} exists already. Name another file, or remove it first.")
     coming = target.with_name(f"{target.name}.{os.getpid()}.part")
@@ -73,6 +80,7 @@ def back_up(db: Database, settings: Settings, target: Path, progress: Progress =
     finally:
         with suppress(OSError):
             coming.unlink()
+    db.write(lambda tx: audit.note(tx, by, "backup"))
     return manifest
 
 
@@ -82,9 +90,10 @@ def check(source: Path, progress: Progress = lambda *_: None) -> Manifest:
         return _read(tar, None, progress)
 
 
-def restore(source: Path, settings: Settings, progress: Progress = lambda *_: None) -> Manifest:
+def restore(source: Path, settings: Settings, progress: Progress = lambda *_: None, by: Scope = SERVER) -> Manifest:
     """Puts a backup into the data folder, which must not hold a database yet. Nothing is there until all of it was compared.
 
+    by: who restores; the audit log in the backup goes on with that.
     Raises BadInput, BrokenBackup or StorageFailed.
     """
     for held in (settings.sqlite_path, *(settings.sqlite_path.with_name(settings.sqlite_path.name + end) for end in ("-wal", "-shm"))):
@@ -96,7 +105,7 @@ def restore(source: Path, settings: Settings, progress: Progress = lambda *_: No
         with tempfile.TemporaryDirectory(dir=settings.data_dir, prefix=".restoring-") as aside:
             with _opened(source) as tar:
                 manifest = _read(tar, Path(aside), progress)
-            _settle(Path(aside) / DATABASE)
+            _settle(Path(aside) / DATABASE, by)
             _take_in(Path(aside), settings)
     except OSError as problem:
         raise StorageFailed(f"The backup could not be put into {settings.data_dir} ({problem.strerror}). Free some space there.") from problem
@@ -175,20 +184,25 @@ def _keep(reading: _Hashed, path: Path | None) -> None:
         os.fsync(file.fileno())
 
 
-def _settle(database: Path) -> None:
-    """What must not come back, and what is to be done again, before anybody opens it."""
+def _settle(database: Path, by: Scope) -> None:
+    """What must not come back, what is to be done again, and that it was restored, before anybody opens it."""
     connection = sqlite3.connect(database)
+    connection.row_factory = sqlite3.Row
     try:
         connection.execute("DELETE FROM sessions")
         connection.execute("DELETE FROM links")
         connection.execute("UPDATE vectors SET indexed = 0")  # the index is built anew
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (AUDIT,)).fetchone():  # older backups have no log
+            audit.note(_Restored(connection), by, "restore")
         connection.commit()
     finally:
         connection.close()
 
 
 def _take_in(aside: Path, settings: Settings) -> None:
-    """Files first: a database without its files would be believed."""
+    """Files first: a database without its files would be believed. Where an earlier log ended is kept beside, for this one goes on from its backup."""
+    if witness_path(settings).exists():
+        os.replace(witness_path(settings), witness_path(settings).with_name(f"audit.head.before-{time.strftime('%Y%m%d-%H%M%S')}"))
     settings.files_dir.mkdir(parents=True, exist_ok=True)
     for path in sorted((aside / "files").glob("*")) if (aside / "files").is_dir() else []:
         os.replace(path, settings.files_dir / path.name)
@@ -215,6 +229,22 @@ def _select(database: Path, sql: str) -> list[tuple]:
         return connection.execute(sql).fetchall()
     finally:
         connection.close()
+
+
+class _Restored:
+    """The database that is being restored, as a Transaction."""
+
+    def __init__(self, connection: sqlite3.Connection):
+        self._connection = connection
+
+    def execute(self, sql: str, /, **values: Any) -> int:
+        return self._connection.execute(sql, values).rowcount
+
+    def rows(self, sql: str, /, **values: Any) -> list[dict[str, Any]]:
+        return [dict(row) for row in self._connection.execute(sql, values)]
+
+    def insert(self, table: str, /, **values: Any) -> None:
+        self.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({', '.join(f':{name}' for name in values)})", **values)
 
 
 class _Hashed:

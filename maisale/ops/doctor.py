@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from maisale.config import Settings
 from maisale.errors import IndexUnavailable
-from maisale.ops import scheduled_backups
+from maisale.ops import audit_chain, scheduled_backups
 from maisale.services import Services, patient_index, process_lives
 from maisale.store import documents, facts, jobs
 
@@ -45,6 +45,7 @@ def examine(services: Services) -> list[Finding]:
         *_index(services),
         *_models(services),
         *_backups(services.settings),
+        *_audit(services),
         *_door(services.settings),
     ]
 
@@ -147,6 +148,14 @@ def _backups(settings: Settings) -> Iterator[Finding]:
         yield Finding("Backups", LOOK, f"{age} in {settings.backup_dir}", "The worker makes them: see whether it runs, and what its log says.")
     else:
         yield Finding("Backups", OK, f"{len(made)} in {settings.backup_dir}, the latest {made[0].name}")
+
+
+def _audit(services: Services) -> Iterator[Finding]:
+    found = audit_chain.check(services.db, services.settings)
+    if found.problem:
+        yield Finding("Audit log", WRONG, found.problem, "Somebody changed it from outside. Keep a copy of data/, and compare it with the backups.")
+    else:
+        yield Finding("Audit log", OK, f"{found.rows:,} rows are as they were written")
 
 
 def _door(settings: Settings) -> Iterator[Finding]:

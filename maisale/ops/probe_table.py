@@ -20,6 +20,7 @@ def _admins(manager: int | None, foreign: int | None, admin: int | None) -> dict
 _NOT_FRESH = {**_admins(403, 404, 403), "the manager's page": 403, "the admin's page": 403, "the foreign admin's fresh page": 404}
 _FRESH = ("the manager's fresh page", "the foreign admin's fresh page")
 _INSIDERS = {**MAKES, "colleague": 422, "outsider": None, "foreign admin": None}  # strangers would make their own, with the mark in its name
+_ADDED = {"params": {"action": "document_add", "limit": "1000"}}
 NOTE = {"files": {"file": ("taken.md", b"Taken over.")}}
 V1: tuple[Call, ...] = (
     Call("GET", "/v1/openapi.json", ANYONE),
@@ -109,6 +110,8 @@ V1: tuple[Call, ...] = (
     Call("GET", "/v1/tenants", ADMIN, shows={"manager": "tenant"}),
     Call("POST", "/v1/tenants", ADMIN, 403, _json(name="{somebody}"), MAKES),
     Call("DELETE", "/v1/tenants/{tenant_id}", ADMIN, by={**_NOT_FRESH, "foreign admin": 403, **dict.fromkeys(_FRESH, 403)}),
+    # Whoever asks for the owner's rows by id has sent the id; among those of an action it would be shown unasked.
+    Call("GET", "/v1/audit", ADMIN, 200, _ADDED, {"demoted": 403}, shows={"manager": "person_id", "admin": "person_id"}),
 )
 OURS: tuple[Call, ...] = (
     Call("GET", "/healthz", OPEN),

@@ -18,7 +18,7 @@ from maisale.ops.probe_wire import SAME_ORIGIN, Caller, Line
 
 PRIVATE = ("title", "question", "document", "document_name", "collection", "file", "file_name", "upload", "key", "comment")
 SHARED = ("shared", "shared_name", "shared_collection")  # of the owner's tenant
-PEOPLE = ("person", "tenant")
+PEOPLE = ("person", "tenant", "person_id")  # the last is the owner's id, which stands in the audit log
 MARKS = (*PRIVATE, *SHARED, *PEOPLE)
 TOPICS = ("document", "file", "shared", "question")
 EXPIRES_S = 1.5  # the life of the key that expires
@@ -124,6 +124,7 @@ async def _plant_people(world: World) -> None:
     ids = dict(zip((one[0] for one in people), await asyncio.gather(*(_person(world, *one) for one in people)), strict=True))
     await world.ask(world.admin, "PATCH", f"/v1/users/{ids['demoted']}", json={"role": "member"})
     del world.callers["chief"]  # only managed, or not
+    world.marks["person_id"] = ids["owner"]
     world.values |= {"user_id": ids["owner"], "chief": ids["chief"], "manager": ids["manager"], "tenant_id": world.tenants[0], "tenant": tenant}
 
 

@@ -1,4 +1,4 @@
-"""Whether everything that is stored is whole and can be found: the database, the files, the passages, their words and their vectors."""
+"""Whether everything that is stored is whole and can be found: the database, the audit log, the files, the passages, their words and their vectors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from maisale.contracts import VectorIndex
 from maisale.errors import IndexUnavailable
 from maisale.library.files import content_hash
+from maisale.ops import audit_chain
 from maisale.records import SearchFilter
 from maisale.services import Services
 from maisale.store import chunks
@@ -40,10 +41,18 @@ def verify(services: Services, index: VectorIndex | None, progress: Progress = l
     report = Report()
     progress("Database", 0, 1)
     report.problems += services.db.problems()
+    _audit(services, report, progress)
     _files(services, report, progress)
     _words(services, report, progress)
     _vectors(services, index, report, progress)
     return report
+
+
+def _audit(services: Services, report: Report, progress: Progress) -> None:
+    progress("Audit log", 0, 1)
+    found = audit_chain.check(services.db, services.settings)
+    report.counts["audit_rows"] = found.rows
+    report.problems += [f"The audit log is not as it was written: {found.problem}"] if found.problem else []
 
 
 def _files(services: Services, report: Report, progress: Progress) -> None:

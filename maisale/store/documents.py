@@ -13,7 +13,7 @@ from typing import Any
 from maisale.contracts import Database, Transaction
 from maisale.errors import NotFound
 from maisale.records import PUBLIC_TENANT, Collection, Document, Named, Scope, SearchFilter
-from maisale.store import ledger
+from maisale.store import audit, ledger
 from maisale.store.conversations import get_conversation
 
 HELP = "Mai-Sale help"  # searched while nothing else is indexed, afterwards only when chosen
@@ -39,6 +39,7 @@ def collection_named(tx: Transaction, scope: Scope, name: str, visibility: str =
         return found[0]["id"]
     made = str(uuid.uuid4())
     tx.insert("collections", id=made, tenant_id=tenant_id, owner_id=scope.user_id, name=name, visibility=visibility, created_at=time.time())
+    audit.note(tx, scope, "collection_add", "collection", made, tenant_id=tenant_id, detail=visibility)
     return made
 
 

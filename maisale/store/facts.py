@@ -1,4 +1,4 @@
-"""What a restart must know, one row a name: which embedder answers."""
+"""What a restart must know, one row a name: which embedder answers, where the audit log ends."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ EMBEDDER = "embedder"  # whose vectors are complete and searched
 PINNED = "embedder_pinned"  # somebody chose the embedder: no other takes over
 REBUILD = "rebuild_index"  # when somebody last asked for a new vector index
 REBUILT = "index_rebuilt"  # which of those wishes was fulfilled
+AUDIT_HEAD = "audit_head"  # number and hash of the audit log's last row
 
 
 def get_fact(source: Database | Transaction, name: str) -> str | None:

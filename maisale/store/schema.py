@@ -3,6 +3,8 @@
 Times are seconds since 1970 (UTC); ids are UUIDs as text; JSON is text. A migration is never edited after a release: add one.
 """
 
+AUDIT = "audit"  # the table whose rows are only added
+
 MIGRATIONS: list[tuple[str, list[str]]] = [
     (
         "001_first",
@@ -125,6 +127,17 @@ MIGRATIONS: list[tuple[str, list[str]]] = [
             "UPDATE documents SET was_complete = 1 WHERE stage = 'complete'",
             "ALTER TABLE documents ADD COLUMN cancelled TEXT NOT NULL DEFAULT ''",
             "ALTER TABLE documents ADD COLUMN failed_after TEXT NOT NULL DEFAULT ''",
+        ],
+    ),
+    (
+        "008_audit",
+        [
+            # Ids only and no references: its rows stay when people and things go. That none is changed is the back end's (Database.append_only).
+            """CREATE TABLE audit (
+                number INTEGER PRIMARY KEY, at DOUBLE PRECISION NOT NULL, tenant_id TEXT NOT NULL, user_id TEXT NOT NULL, key_id TEXT NOT NULL,
+                address TEXT NOT NULL, door TEXT NOT NULL, action TEXT NOT NULL, subject_kind TEXT NOT NULL, subject_id TEXT NOT NULL,
+                detail TEXT NOT NULL, result TEXT NOT NULL, before_hash TEXT NOT NULL, hash TEXT NOT NULL)""",
+            "CREATE INDEX audit_tenant ON audit(tenant_id, number)",
         ],
     ),
 ]

@@ -15,6 +15,7 @@ from typing import Any
 
 import gradio as gr
 
+from maisale.access import audit
 from maisale.chat.ask import checked_question, mentioned
 from maisale.chat.feedback import judge_reply
 from maisale.chat.replies import Replies
@@ -88,6 +89,8 @@ class Chat:
                         return await self._opened(who, "", choice)
                     return await asyncio.to_thread(self._titles, who, conversation_id, choice)
         except MaiSaleError as problem:
+            if asked.get("do") == "delete":
+                await asyncio.to_thread(audit.refused, services.db, who.scope, problem, "conversation_delete", "conversation", chosen_id)
             return await asyncio.to_thread(self._refused, who, conversation_id, choice, problem)
         return Screen()
 
@@ -282,13 +285,18 @@ class Chat:
 
     async def _attach(self, who: Reader, conversation_id: str, choice: str, text: str, files: list[Path]) -> AsyncIterator[Screen]:
         """Adds the files to the conversation and waits, for a while and in sight, until they can be searched."""
-        who.require("write")
         services = self.running().services
+        try:
+            who.require("write")
+        except MaiSaleError as problem:
+            await asyncio.to_thread(audit.refused, services.db, who.scope, problem, "document_add", "document")
+            raise
         added, refused = [], []
         for path in files:
             try:
                 added.append(await asyncio.to_thread(add_document, services, who.scope, path, path.name, conversation_id=conversation_id))
             except MaiSaleError as problem:
+                await asyncio.to_thread(audit.refused, services.db, who.scope, problem, "document_add", "document")
                 refused.append(told(problem, who.language))
         said = await asyncio.to_thread(self._messages, who, conversation_id)
         first = await asyncio.to_thread(self._asked, who, conversation_id, choice)

@@ -12,13 +12,14 @@ from dataclasses import replace
 
 import gradio as gr
 
-from maisale.access import keys, people, sessions
+from maisale.access import audit, keys, people, sessions
 from maisale.chat import erasure
 from maisale.chat.replies import Replies
 from maisale.contracts import Database
 from maisale.errors import BadInput, MaiSaleError, NotAllowed, NotFound
 from maisale.records import Key, User
 from maisale.store import accounts
+from maisale.store.audit import ACTIONS
 from maisale.ui import scene
 from maisale.ui.account import MOST_DAYS, signed_out
 from maisale.ui.markup import moment
@@ -31,6 +32,19 @@ from maisale.ui.texts import say
 DAY_S = 86_400
 KEPT = ("name", "role", "tenant", "permissions", "days")  # of a form that was refused; never a key
 ONCE_FRESH = ("invite", "delete", "delete_team")
+# What the audit log calls them when they are refused: action and kind of its subject.
+NOTED = {
+    "make_key": ("key_issue", "key"),
+    "rotate": ("key_rotate", "key"),
+    "revoke": ("key_revoke", "key"),
+    "fresh": ("key_retype", "key"),
+    "new": ("user_add", "user"),
+    "role": ("user_role", "user"),
+    "invite": ("invitation_make", "user"),
+    "delete": ("user_delete", "user"),
+    "add_team": ("tenant_add", "tenant"),
+    "delete_team": ("tenant_delete", "tenant"),
+}
 
 Asked = dict[str, str]
 
@@ -49,6 +63,7 @@ class People:
             "delete": self._delete_person,
             "add_team": self._add_team,
             "delete_team": self._delete_team,
+            "audit": self._show_audit,
         }
 
     async def account_acts(self, request: gr.Request, event: gr.EventData) -> Screen:
@@ -58,11 +73,12 @@ class People:
         return Screen(account=await asyncio.to_thread(scene.account_for, self.running().services, who, step))
 
     async def people_acts(self, request: gr.Request, event: gr.EventData) -> Screen:
-        who = scene.reader(request)
+        who, services = scene.reader(request), self.running().services
         if not who.manages:
-            return Screen(people=refused_page(who.language, say(who.language, "people_refused")))
+            words = say(who.language, "people_refused")
+            await asyncio.to_thread(audit.refused, services.db, who.scope, NotAllowed(words), "users_read")
+            return Screen(people=refused_page(who.language, words))
         who, step = await self._act(who, request, acted(event), self._with_people)
-        services = self.running().services
         try:
             return Screen(people=await asyncio.to_thread(scene.people_for, services, who, step))
         except (NotAllowed, NotFound) as problem:  # somebody whom only another admin manages
@@ -86,6 +102,9 @@ class People:
             await asyncio.to_thread(self._type_again, who, asked.get("key", ""))
             return replace(who, caller=replace(who.caller, fresh=True)), here
         except MaiSaleError as problem:
+            action, kind = NOTED.get(do, ("audit_read", ""))
+            subject_id = asked.get("key_id") or asked.get("id", "")
+            await asyncio.to_thread(audit.refused, self._db, who.scope, problem, action, kind, "" if do in ("new", "add_team", "fresh") else subject_id)
             here = here if do == "fresh" else replace(here, name=do)
             if isinstance(problem, NotAllowed) and do in ONCE_FRESH and not who.caller.fresh:
                 return who, here  # which asks for the key
@@ -151,7 +170,7 @@ class People:
         return await self._invitation(who, request, user)
 
     async def _invitation(self, who: Reader, request: gr.Request, user: User) -> Step:
-        token = await asyncio.to_thread(sessions.make_invitation, self._db, user)
+        token = await asyncio.to_thread(sessions.make_invitation, self._db, user, who.scope)
         url = request.request.url
         address = self.running().services.settings.public_url.rstrip("/") or f"{url.scheme}://{url.netloc}"
         words = say(who.language, "invitation_for", name=user.name)
@@ -168,7 +187,7 @@ class People:
 
     async def _delete_person(self, who: Reader, _request: gr.Request, asked: Asked) -> Step:
         user = await asyncio.to_thread(people.removable, self._db, who.caller, asked.get("id", ""))
-        await erasure.delete_user(self.running(), user, who.caller.user)
+        await erasure.delete_user(self.running(), user, who.caller)
         return Step(done=say(who.language, "person_deleted", name=user.name))
 
     async def _add_team(self, who: Reader, _request: gr.Request, asked: Asked) -> Step:
@@ -177,8 +196,12 @@ class People:
 
     async def _delete_team(self, who: Reader, _request: gr.Request, asked: Asked) -> Step:
         team = await asyncio.to_thread(people.removable_tenant, self._db, who.caller, asked.get("id", ""))
-        await erasure.delete_tenant(self.running(), team, who.caller.user)
+        await erasure.delete_tenant(self.running(), team, who.caller)
         return Step(done=say(who.language, "team_deleted", name=team.name))
+
+    async def _show_audit(self, who: Reader, _request: gr.Request, asked: Asked) -> Step:
+        action = asked.get("action", "")
+        return Step("audit", typed={"action": action if action in ACTIONS else ""})
 
 
 def _shown(words: str, key: str, language: str) -> Step:

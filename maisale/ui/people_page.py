@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from maisale.access.people import FIRST_ADMIN, FIRST_TENANT, ROLES
 from maisale.access.sessions import INVITATION_S
 from maisale.records import Caller, Key, Tenant, User
+from maisale.store.audit import Entry
 from maisale.text import fold
 from maisale.ui.account import has_ended, key_row, listed_keys, step_button
+from maisale.ui.audit_log import audit_log
 from maisale.ui.documents import menu_button
 from maisale.ui.markup import Clock, esc, find_box
 from maisale.ui.steps import Step, back, chooser, confirmation, once_fresh, outcome, refusal, text_field
@@ -25,17 +27,19 @@ def people_page(
     language: str,
     *,
     keys: Sequence[Key] = (),
+    entries: Sequence[Entry] = (),
     fresh: bool = False,
     step: Step | None = None,
     offset_minutes: int = 0,
     now: float | None = None,
 ) -> str:
-    """keys: of the person whose row is open. fresh: whether the caller's key was typed again."""
+    """keys: of the person whose row is open. entries: of the audit log, when it is open. fresh: whether the caller's key was typed again."""
     step, clock = step or Step(), Clock(language, offset_minutes, now or time.time())
     opened = step.id if step.name in OF_A_PERSON and step.id in {user.id for user in users} else ""
     rows = "".join(_row(caller, user, step if user.id == opened else None, keys, fresh, clock) for user in users)
     teams = _teams(tenants, fresh, step, language) if caller.user.role == "instance_admin" else ""
     in_teams = teams and (step.name == "add_team" or (step.name == "delete_team" and step.id in {one.id for one in tenants}))
+    names = {one.id: one.name for one in (*tenants, *users)}
     placed = opened or step.name == "new" or in_teams
     invitation = _invitation(caller, tenants, step, language) if step.name == "new" else ""
     words = say(language, "invite_colleague")
@@ -45,7 +49,7 @@ def people_page(
         f"<span>{say(language, 'people_summary', **counts)}</span>",
         f'{"" if placed else refusal(step)}{outcome(step, language)}{invitation}<div class="filters">{invite}{find_box(say(language, "find_person"))}</div>'
         f'<ul class="listed" aria-label="{say(language, "people")}">{rows}</ul>'
-        f'<p class="hint" data-none hidden>{say(language, "no_match")}</p>{teams}',
+        f'<p class="hint" data-none hidden>{say(language, "no_match")}</p>{teams}{audit_log(entries, names, step, clock)}',
         clock,
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from maisale.access import keys, people
+from maisale.access import audit, keys, people
 from maisale.access.gate import caller, limits
 from maisale.access.limits import Limits
 from maisale.access.pages import LANGUAGE_COOKIE
@@ -22,6 +22,7 @@ from maisale.text import fold
 from maisale.ui import documents as documents_html
 from maisale.ui import panels, people_page, rail
 from maisale.ui.account import account_page
+from maisale.ui.audit_log import SHOWN
 from maisale.ui.choice import Choice
 from maisale.ui.explained import in_words
 from maisale.ui.ledger import Opened
@@ -212,10 +213,19 @@ def fresh_until(services: Services, who: Reader) -> float:
 
 
 def people_for(services: Services, who: Reader, step: Step) -> str:
-    """Raises NotAllowed, also when `step` is about somebody whom the caller does not manage."""
+    """What is shown is noted in the audit log, unless an act of its own tells who saw the page.
+
+    Raises NotAllowed, also when `step` is about somebody whom the caller does not manage.
+    """
     db, caller = services.db, who.caller
-    users, tenants, listed = people.list_users(db, caller), people.list_tenants(db, caller), []
-    if step.name in people_page.OF_A_PERSON and step.id in {user.id for user in users}:
+    users, tenants, listed, entries = people.list_users(db, caller), people.list_tenants(db, caller), [], []
+    if step.name == "audit":
+        entries = audit.entries(db, caller, limit=SHOWN, action=step.typed.get("action") or None)
+    elif step.name in people_page.OF_A_PERSON and step.id in {user.id for user in users}:
         listed = keys.list_keys(db, people.managed(db, caller, step.id))
-    shown = {"keys": listed, "fresh": caller.fresh, "step": step, "offset_minutes": who.offset_minutes}
+        if not step.done:
+            audit.read(db, caller, "keys_read", "user", step.id)
+    elif not step.done:
+        audit.read(db, caller, "users_read")
+    shown = {"keys": listed, "entries": entries, "fresh": caller.fresh, "step": step, "offset_minutes": who.offset_minutes}
     return people_page.people_page(caller, users, tenants, who.language, **shown)

@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from maisale.access import audit
 from maisale.chat.replies import Replies
 from maisale.errors import MaiSaleError, StorageFailed
 from maisale.library import dead_letters
@@ -26,6 +27,8 @@ from maisale.ui.texts import LANGUAGES
 CLOCK_S = 4.0
 ON_DOCUMENTS = {"remove": remove_document, "cancel": cancel_document, "retry": retry_document}
 ON_JOBS = {"retry-job": dead_letters.retry, "skip-job": dead_letters.skip}
+# What the audit log calls them when they are refused.
+NOTED = {"remove": "document_delete", "cancel": "document_cancel", "retry": "document_retry", "retry-job": "job_retry", "skip-job": "job_skip"}
 
 
 class Shelf:
@@ -41,18 +44,22 @@ class Shelf:
         try:
             who.start("write")
         except MaiSaleError as problem:
+            await self._note(who, problem, "document_add", "document")
             return await self._page(who, told(problem, who.language))
         refused = []
         for path in map(Path, paths or []):
             try:
                 await asyncio.to_thread(add_document, services, who.scope, path, path.name)
             except MaiSaleError as problem:
+                await self._note(who, problem, "document_add", "document")
                 refused.append(str(problem))
         return await self._page(who, " ".join(refused))
 
     async def page_acts(self, request: gr.Request, event: gr.EventData) -> Screen:
         """Retry, cancel, skip and delete on the documents page; opening the page, or a document's steps, only looks."""
         who, asked = scene.reader(request), acted(event)
+        if asked.get("do") == "show" and who.manages:  # what was given up of others stands there too
+            await asyncio.to_thread(audit.read, self.running().services.db, who.caller, "jobs_read")
         return await self._page(who, await self._change(who, asked), asked.get("opened", ""))
 
     async def attached_acts(self, conversation_id: str, request: gr.Request, event: gr.EventData) -> Screen:
@@ -101,6 +108,9 @@ class Shelf:
     async def _page(self, who: Reader, notice: str = "", opened_id: str = "") -> Screen:
         return Screen(documents=await asyncio.to_thread(scene.documents_for, self.running().services, who, notice, opened_id))
 
+    async def _note(self, who: Reader, problem: MaiSaleError, action: str, kind: str, subject_id: str = "") -> None:
+        await asyncio.to_thread(audit.refused, self.running().services.db, who.scope, problem, action, kind, subject_id)
+
     async def _change(self, who: Reader, asked: dict[str, str]) -> str:
         """Does what was asked with one document, or with a job that was given up; returns what went wrong, in words."""
         services, do, one = self.running().services, asked.get("do", ""), asked.get("id", "")
@@ -113,7 +123,8 @@ class Shelf:
                 await asyncio.to_thread(verb, services, who.scope, one)
             else:
                 await asyncio.to_thread(dead_letters.check_visible, services, who.scope, scene.managed(who), one)
-                await asyncio.to_thread(of_job, services, one)
+                await asyncio.to_thread(of_job, services, one, who.scope)
         except MaiSaleError as problem:
+            await self._note(who, problem, NOTED[do], "document" if verb else "job", one)
             return told(problem, who.language)
         return ""

@@ -1,12 +1,12 @@
 """Every word of the page, in English and Vietnamese. `say` is the only reader; numbers and dates are written by markup.py.
 
-Those about keys, people and signing in stand in texts_account.py, those about the state of documents in texts_documents.py.
+Those about keys, people and signing in stand in texts_account.py, about the audit log in texts_audit.py, about the state of documents in texts_documents.py.
 Placeholders in braces are filled by name. A key that ends in _one is the English singular of its stem.
 """
 
 from __future__ import annotations
 
-from maisale.ui import texts_account, texts_documents
+from maisale.ui import texts_account, texts_audit, texts_documents
 
 LANGUAGES = {"en": "English", "vi": "Tiếng Việt"}
 
@@ -383,7 +383,10 @@ _VI = {
     "indexing": "Đang lập chỉ mục {done} trên {all} tài liệu",
 }
 
-TABLES = {"en": {**_EN, **texts_account.EN, **texts_documents.EN}, "vi": {**_VI, **texts_account.VI, **texts_documents.VI}}
+TABLES = {
+    "en": {**_EN, **texts_account.EN, **texts_audit.EN, **texts_documents.EN},
+    "vi": {**_VI, **texts_account.VI, **texts_audit.VI, **texts_documents.VI},
+}
 
 
 def say(language: str, key: str, **values: object) -> str:

@@ -1,60 +1,16 @@
 """The handlers of the account page and the people page, called as Gradio calls them, over real services."""
 
-import asyncio
 import re
 import time
 
-import gradio as gr
 import pytest
-from starlette.requests import Request
+from signed_in import Browser
 
 from maisale.access import keys, people, sessions
-from maisale.access.limits import Limits
-from maisale.chat.replies import Replies
 from maisale.errors import NotFound
-from maisale.records import Caller
 from maisale.store import accounts
-from maisale.ui.people import People
-from maisale.ui.screen import Screen
 
 SECRET = re.compile(r"msk_[0-9a-f]{16}_[\w-]{43}|http://\S+/link/[\w-]+")
-
-
-class Browser:
-    """Somebody signed in with a key of theirs, and what the two pages answer."""
-
-    def __init__(self, services, user, permissions=None, per_second=1000, language="en"):
-        self.services, self.user = services, user
-        self.key, self.text = keys.issue_key(services.db, user, "first key", permissions or keys.permissions_of(user))
-        self.session = sessions.sign_in(services.db, self.text)
-        self.limits = Limits(per_second)
-        self.language = language
-
-    @property
-    def caller(self) -> Caller:
-        return sessions.caller_of_session(self.services.db, self.session)
-
-    def on(self, page, **sent) -> str:
-        """The page after this was sent to it."""
-
-        async def run():
-            replies = Replies(self.services)
-            try:
-                handlers = People(lambda: replies)
-                acts = handlers.account_acts if page == "account" else handlers.people_acts
-                return await acts(self.request(), gr.EventData(None, sent))
-            finally:
-                await replies.close()
-
-        return asyncio.run(run())[Screen.PARTS.index(page)]
-
-    def request(self) -> gr.Request:
-        headers = [(b"cookie", f"maisale_language={self.language}".encode()), (b"host", b"mai.test")]
-        scope = {"type": "http", "scheme": "http", "path": "/", "query_string": b"", "headers": headers}
-        return gr.Request(request=Request({**scope, "caller": self.caller, "limits": self.limits}), session_hash="tab")
-
-    def type_again(self, **step) -> str:
-        return self.on("people", do="fresh", key=self.text, **step)
 
 
 def person(services, tenant, name, role="member"):

@@ -20,7 +20,7 @@ from maisale.access.bodies import Bounded
 from maisale.access.gate import in_json, route_path
 from maisale.api import openai
 from maisale.api.listing import Everything
-from maisale.api.v1 import conversations, documents, jobs, keys, people, replies, server
+from maisale.api.v1 import audit, conversations, documents, jobs, keys, people, replies, server
 from maisale.api.v1.shapes import Refusal
 from maisale.chat.replies import Replies
 from maisale.errors import BadInput, MaiSaleError, NotFound
@@ -48,10 +48,10 @@ def build(running: Callable[[], Replies], everything: Callable[[], Everything]) 
     answers = {status: {"model": Refusal, "description": words} for status, words in REFUSALS.items()}
     v1 = FastAPI(title="Mai-Sale", version="1", description=DESCRIPTION, responses=answers, telemetry=NO_TELEMETRY, **NO_PAGES)
     v1.add_middleware(Bounded, most=_most(running))
-    v1.add_exception_handler(MaiSaleError, _refused)
+    v1.add_exception_handler(MaiSaleError, _refused(running))
     v1.add_exception_handler(RequestValidationError, _not_understood)
     v1.add_exception_handler(HTTPException, _no_route)
-    for module in (conversations, replies, documents, keys, people, jobs):
+    for module in (conversations, replies, documents, keys, people, jobs, audit):
         v1.include_router(module.router(running))
     v1.include_router(server.router(everything))
     v1.include_router(openai.router(running))
@@ -82,8 +82,12 @@ def _with_keys(made: Callable[[], dict]) -> Callable[[], dict]:
     return openapi
 
 
-def _refused(_request: Request, problem: MaiSaleError) -> Response:
-    return in_json(problem)
+def _refused(running: Callable[[], Replies]) -> Callable[[Request, MaiSaleError], Response]:
+    def answer(request: Request, problem: MaiSaleError) -> Response:
+        audit.note_refusal(running, request, problem)
+        return in_json(problem)
+
+    return answer
 
 
 def _not_understood(_request: Request, problem: RequestValidationError) -> Response:

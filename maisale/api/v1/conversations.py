@@ -17,7 +17,7 @@ from maisale.chat.ask import checked_question
 from maisale.chat.find import find_conversations
 from maisale.chat.replies import Replies
 from maisale.records import Conversation, Message, Scope
-from maisale.store import conversations
+from maisale.store import audit, conversations
 
 EXPORTED = 100_000  # messages
 BUSY = {409: {"model": shapes.Refusal, "description": "Three questions wait in this conversation already; this one was not stored."}}
@@ -70,6 +70,7 @@ def router(running: Callable[[], Replies]) -> APIRouter:
     def export_conversation(conversation_id: str, caller: Reader, format: Literal["markdown", "json"] = "markdown") -> Response:
         """Download a conversation with the sources of its answers."""
         found, said = _whole(caller.scope, conversation_id, EXPORTED)
+        running().services.db.write(lambda tx: audit.note(tx, caller.scope, "conversation_export", "conversation", conversation_id, detail=format))
         if format == "json":
             whole = shapes.WholeConversation(**asdict(found), messages=[plain.message(one) for one in said])
             return _download(whole.model_dump_json(indent=1), "application/json", transcript.file_name(found, "json"))

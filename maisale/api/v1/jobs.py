@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from maisale.access import people
+from maisale.access import audit, people
 from maisale.api.v1.shapes import Reader, Writer
 from maisale.chat.replies import Replies
 from maisale.errors import NotAllowed
@@ -37,20 +37,24 @@ def router(running: Callable[[], Replies]) -> APIRouter:
     @routes.get("")
     def list_given_up(caller: Reader) -> list[JobOut]:
         """List what was given up, the latest first: about your documents and messages, and in the tenants that you manage."""
-        return [_out(one) for one in dead_letters.visible(running().services, caller.scope, managed(caller))]
+        services, of = running().services, managed(caller)
+        found = dead_letters.visible(services, caller.scope, of)
+        if of:
+            audit.read(services.db, caller, "jobs_read")
+        return [_out(one) for one in found]
 
     @routes.post("/{job_id}/retry")
     def retry(job_id: str, caller: Writer) -> Changed:
         """Try it again from the beginning."""
         services = running().services
-        dead_letters.retry(services, dead_letters.check_visible(services, caller.scope, managed(caller), job_id))
+        dead_letters.retry(services, dead_letters.check_visible(services, caller.scope, managed(caller), job_id), caller.scope)
         return Changed(id=job_id, state="pending")
 
     @routes.post("/{job_id}/skip")
     def skip(job_id: str, caller: Writer) -> Changed:
         """Leave it as it is, and list it no more."""
         services = running().services
-        dead_letters.skip(services, dead_letters.check_visible(services, caller.scope, managed(caller), job_id))
+        dead_letters.skip(services, dead_letters.check_visible(services, caller.scope, managed(caller), job_id), caller.scope)
         return Changed(id=job_id, state="skipped")
 
     return routes
