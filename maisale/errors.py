@@ -1,5 +1,13 @@
 """Every failure that a person can meet. The text of an error is shown to people as it is: what happened, which value, what to do."""
 
+import math
+from uuid import uuid4
+
+
+def incident() -> str:
+    """What an answer and the log both name, so that one finds the other: nobody outside is told more of a fault of our own."""
+    return uuid4().hex[:8]
+
 
 class MaiSaleError(Exception):
     """A failure with words for the person who meets it."""
@@ -61,6 +69,18 @@ class TooOften(MaiSaleError):
         self.retry_after_s = retry_after_s
 
 
+class QuotaSpent(MaiSaleError):
+    """This person's tokens of the day are spent; nothing was stored. per_day: tokens."""
+
+    status = 429
+
+    def __init__(self, per_day: int, retry_after_s: float):
+        self.per_day, self.retry_after_s = per_day, retry_after_s
+        self.hours, self.minutes = divmod(math.ceil(retry_after_s / 60), 60)
+        renewed = f"{self.hours} h {self.minutes} min" if self.hours else f"{self.minutes} min"
+        super().__init__(f"Your {per_day:,} tokens of today are spent. They renew at 00:00 UTC, in {renewed}. Searching goes on meanwhile.")
+
+
 class Unreadable(MaiSaleError):
     """A file whose text cannot be had. Permanent: trying again changes nothing."""
 
@@ -69,6 +89,10 @@ class Unreadable(MaiSaleError):
 
 class Misconfigured(MaiSaleError):
     """A setting, a folder or a second process keeps the program from starting."""
+
+
+class Broken(MaiSaleError):
+    """A fault of our own. Its words name an incident, and nothing of the inside."""
 
 
 class StorageFailed(MaiSaleError):
