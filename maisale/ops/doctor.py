@@ -45,6 +45,7 @@ def examine(services: Services) -> list[Finding]:
         *_index(services),
         *_models(services),
         *_backups(services.settings),
+        *_leaves(services.settings),
         *_door(services.settings),
     ]
 
@@ -144,6 +145,12 @@ def _backups(settings: Settings) -> Iterator[Finding]:
         yield Finding("Backups", LOOK, f"{age} in {settings.backup_dir}", "The worker makes them: see whether it runs, and what its log says.")
     else:
         yield Finding("Backups", OK, f"{len(made)} in {settings.backup_dir}, the latest {made[0].name}")
+
+
+def _leaves(settings: Settings) -> Iterator[Finding]:
+    gets = {"models": "questions and documents", "index": "passages and vectors", "database": "all that is stored"}
+    told = [f"{gets[kind]}, to {', '.join(hosts)}" for kind, hosts in settings.elsewhere.items()]
+    yield Finding("Leaves this machine", OK, "; ".join(told) or "nothing")
 
 
 def _door(settings: Settings) -> Iterator[Finding]:

@@ -127,4 +127,12 @@ MIGRATIONS: list[tuple[str, list[str]]] = [
             "ALTER TABLE documents ADD COLUMN failed_after TEXT NOT NULL DEFAULT ''",
         ],
     ),
+    (
+        "010_quota",
+        [
+            # What the model spent for a person on a day (UTC, as 2026-01-31), when TOKENS_PER_DAY is set.
+            """CREATE TABLE token_use (
+                tenant_id TEXT NOT NULL, user_id TEXT NOT NULL, day TEXT NOT NULL, tokens BIGINT NOT NULL, PRIMARY KEY (tenant_id, user_id, day))""",
+        ],
+    ),
 ]
