@@ -1,6 +1,5 @@
 """Every failure that a person can meet. The text of an error is shown to people as it is: what happened, which value, what to do."""
 
-import math
 from uuid import uuid4
 
 
@@ -74,11 +73,9 @@ class QuotaSpent(MaiSaleError):
 
     status = 429
 
-    def __init__(self, per_day: int, retry_after_s: float):
-        self.per_day, self.retry_after_s = per_day, retry_after_s
-        self.hours, self.minutes = divmod(math.ceil(retry_after_s / 60), 60)
-        renewed = f"{self.hours} h {self.minutes} min" if self.hours else f"{self.minutes} min"
-        super().__init__(f"Your {per_day:,} tokens of today are spent. They renew at 00:00 UTC, in {renewed}. Searching goes on meanwhile.")
+    def __init__(self, words: str, retry_after_s: float, per_day: int = 0):
+        super().__init__(words)
+        self.retry_after_s, self.per_day = retry_after_s, per_day
 
 
 class Unreadable(MaiSaleError):

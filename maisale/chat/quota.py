@@ -5,6 +5,7 @@ A question that was accepted is answered to its end, also when that passes the l
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +23,11 @@ def check(db: Database, scope: Scope, per_day: int, now: float | None = None) ->
         return
     now = now or time.time()
     if quota.spent_today(db, scope, now) >= per_day:
-        raise QuotaSpent(per_day, quota.renews_at(now) - now)
+        wait_s = quota.renews_at(now) - now
+        hours, minutes = divmod(math.ceil(wait_s / 60), 60)
+        renewed = f"{hours} h {minutes} min" if hours else f"{minutes} min"
+        words = f"Your {per_day:,} tokens of today are spent. They renew at 00:00 UTC, in {renewed}. Searching goes on meanwhile."
+        raise QuotaSpent(words, wait_s, per_day)
 
 
 def read_by_model(prompt: Sequence[Any]) -> int:

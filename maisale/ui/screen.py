@@ -44,7 +44,8 @@ def told(problem: MaiSaleError, language: str) -> str:
     if isinstance(problem, TooOften):
         return say(language, "too_often", n=max(1, math.ceil(problem.retry_after_s or 0)))
     if isinstance(problem, QuotaSpent):
-        return say(language, "quota_spent", most=whole(problem.per_day, language), hours=problem.hours, minutes=problem.minutes)
+        hours, minutes = divmod(math.ceil((problem.retry_after_s or 0) / 60), 60)
+        return say(language, "quota_spent", most=whole(problem.per_day, language), hours=hours, minutes=minutes)
     return str(problem)
 
 
