@@ -266,6 +266,14 @@ def test_a_document_is_never_active_where_it_is_opened(key, ending):
         assert "sandbox" in headers["content-security-policy"] and headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.parametrize("name, kind", [("evil.html", "text/html"), ("evil.svg", "image/svg+xml"), ("evil.js", "text/javascript"), ("evil.md", "text/html")])
+def test_an_upload_is_never_active_where_gradio_serves_it(browser, name, kind):
+    path = browser.post("/gradio_api/upload", files={"files": (name, b"<script>alert(1)</script>", kind)}).json()[0]
+    answer = browser.get(f"/gradio_api/file={path}", headers={"Accept": "text/html"})
+    policy = answer.headers["content-security-policy"]
+    assert answer.status_code == 200 and "sandbox" in policy and "sha256" not in policy and answer.headers["x-content-type-options"] == "nosniff"
+
+
 # Errors
 
 BROKEN = [

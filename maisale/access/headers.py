@@ -38,6 +38,7 @@ NO_STORE = (b"cache-control", b"private, no-store")
 # Gradio 6.31 believes these from anybody and builds addresses of them. uvicorn has taken what trusted proxies say before this.
 _BELIEVED = frozenset((b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-for", b"x-forwarded-port", b"x-forwarded-prefix", b"x-gradio-server"))
 _PUBLIC = re.compile(r"/(static|assets)/.+|(/gradio_api)?/theme\.css|/(manifest\.json|robots\.txt|favicon\.ico)")  # the same for everybody
+_PAGES = re.compile(r"/|/login|/logout|/link/[^/]+|/v1/docs")  # ours: HTML at any other address is somebody's file
 _SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
 _STYLE = re.compile(rb"<style[^>]*>(.*?)</style\s*>", re.DOTALL | re.IGNORECASE)
 
@@ -74,7 +75,7 @@ class SecurityHeaders:
                 if b"cache-control" not in given and not _PUBLIC.fullmatch(route_path(scope)):
                     message["headers"].append(NO_STORE)
                 kind = given.get(b"content-type", b"")
-                if kind.startswith(b"text/html") and b"content-encoding" not in given:
+                if kind.startswith(b"text/html") and _PAGES.fullmatch(route_path(scope)) and b"content-encoding" not in given:
                     start = message  # until its scripts are known
                     return
                 message["headers"].append(self._of_others[PDF if kind == b"application/pdf" else CLOSED])

@@ -15,7 +15,7 @@ from maisale.errors import Overloaded
 FORWARDED = [(b"x-forwarded-host", b"evil.example"), (b"x-gradio-server", b"http://evil.example"), (b"x-forwarded-proto", b"https")]
 
 
-def answered(response, settings=None, path="/v1/me", scheme="http", headers=()):
+def answered(response, settings=None, path="/", scheme="http", headers=()):
     """(status, headers, body, the request's headers as the application saw them)."""
     sent, seen = [], []
 
@@ -80,6 +80,11 @@ def test_a_page_runs_its_own_scripts_and_no_other():
     policy = answered(HTMLResponse(page))[1]["content-security-policy"]
     assert f"script-src 'self' {hashed('own()')} {hashed('more()')};" in policy
     assert "'unsafe-eval'" not in policy and "http" not in policy and "object-src 'none'" in policy
+
+
+def test_the_scripts_of_somebodys_file_do_not_run():
+    policy = answered(HTMLResponse("<script>theirs()</script>window.gradio_config"), path="/gradio_api/file=/tmp/x/evil.html")[1]["content-security-policy"]
+    assert "script-src" not in policy and "sandbox" in policy and "default-src 'none'" in policy
 
 
 def test_gradios_page_may_compile_its_components():
