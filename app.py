@@ -47,8 +47,11 @@ from starlette.middleware.cors import CORSMiddleware  # noqa: E402
 from starlette.responses import PlainTextResponse  # noqa: E402
 
 from maisale.access import pages  # noqa: E402
+from maisale.access.bodies import Bounded  # noqa: E402
 from maisale.access.gate import Gate  # noqa: E402
 from maisale.access.gradio_patches import patch_gradio, tune_gradio  # noqa: E402
+from maisale.access.headers import SecurityHeaders  # noqa: E402
+from maisale.access.mishaps import Mishaps  # noqa: E402
 from maisale.api import files, listing, mcp, v1  # noqa: E402
 from maisale.api.openai.refusals import AsOpenAI  # noqa: E402
 from maisale.api.surface import GradioSurface  # noqa: E402
@@ -57,7 +60,7 @@ from maisale.cli import main  # noqa: E402
 from maisale.config import from_env  # noqa: E402
 from maisale.errors import MaiSaleError  # noqa: E402
 from maisale.life import Life, PlainRefusal  # noqa: E402
-from maisale.ui import page, sign_in  # noqa: E402
+from maisale.ui import page, sign_in, theme  # noqa: E402
 
 life = Life(lambda: from_env(os.environ))
 demo = page.build(life.running)
@@ -87,9 +90,12 @@ def build() -> FastAPI:
     parent.mount("/v1", v1.build(life.running, lambda: listing.everything(parent, demo)))
     # Gradio 6.31 reflects any Origin with credentials unless its parent answers CORS itself. Innermost: what the gate answers is for no other page.
     parent.add_middleware(CORSMiddleware, allow_origins=[])
+    parent.add_middleware(Bounded, most=files.upload_bytes(life.running))
     parent.add_middleware(ShortWay, running=life.running)
     parent.add_middleware(Gate, accounts=life.accounts, limits=life.limits, surface=GradioSurface(demo))
+    parent.add_middleware(Mishaps)
     parent.add_middleware(AsOpenAI)
+    parent.add_middleware(SecurityHeaders, settings=life.settings, script=theme.script())
     parent.add_middleware(PlainRefusal, life=life)
     gr.mount_gradio_app(
         parent,

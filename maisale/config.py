@@ -39,6 +39,7 @@ class Settings:
     backup_hours: int = 24  # between two of them
     backup_keep: int = 7  # of them; the oldest go
     rate_limit: int = 5  # questions, searches, uploads and other work a second, for each person
+    tokens_per_day: int = 0  # that a model may spend for each person; 0: as many as they like
     trusted_proxies: str = ""  # addresses and networks whose X-Forwarded headers are believed, as uvicorn takes them
     on_space: bool = False  # the page stands in a frame of huggingface.co
     admin_key: str = field(default="", repr=False)
@@ -62,6 +63,24 @@ class Settings:
             return self.public_url.rstrip("/")
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def elsewhere(self) -> dict[str, tuple[str, ...]]:
+        """What is kept or asked on other machines: models, index or database to the hosts; empty when nothing leaves this one."""
+        urls = {"models": self.ollama_urls, "index": (self.chroma_path,), "database": (self.database_url,)}
+        hosts = {kind: tuple(dict.fromkeys(filter(None, map(_other_machine, given)))) for kind, given in urls.items()}
+        return {kind: found for kind, found in hosts.items() if found}
+
+
+def _other_machine(url: str) -> str:
+    """The host of a URL; empty for a file and for this machine."""
+    host = (urlsplit(url).hostname or "") if "://" in url else ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return ""
+    try:
+        return "" if ipaddress.ip_address(host).is_loopback else host
+    except ValueError:
+        return host
 
 
 def from_env(environ: Mapping[str, str], folder: Path = Path()) -> Settings:
@@ -96,6 +115,7 @@ def from_env(environ: Mapping[str, str], folder: Path = Path()) -> Settings:
         backup_hours=given.whole("BACKUP_HOURS", 24, 1, 24 * 366),
         backup_keep=given.whole("BACKUP_KEEP", 7, 1, 1000),
         rate_limit=given.whole("RATE_LIMIT", 5, 1, 100_000),
+        tokens_per_day=given.whole("TOKENS_PER_DAY", 0, 0, 10**9),
         trusted_proxies=given.networks("TRUSTED_PROXIES"),
         on_space=on_space,
         admin_key=given.secret("X_API_KEY_ADMIN", 16),

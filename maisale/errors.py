@@ -1,5 +1,12 @@
 """Every failure that a person can meet. The text of an error is shown to people as it is: what happened, which value, what to do."""
 
+from uuid import uuid4
+
+
+def incident() -> str:
+    """What an answer and the log both name, so that one finds the other: nobody outside is told more of a fault of our own."""
+    return uuid4().hex[:8]
+
 
 class MaiSaleError(Exception):
     """A failure with words for the person who meets it."""
@@ -61,6 +68,16 @@ class TooOften(MaiSaleError):
         self.retry_after_s = retry_after_s
 
 
+class QuotaSpent(MaiSaleError):
+    """This person's tokens of the day are spent; nothing was stored. per_day: tokens."""
+
+    status = 429
+
+    def __init__(self, words: str, retry_after_s: float, per_day: int = 0):
+        super().__init__(words)
+        self.retry_after_s, self.per_day = retry_after_s, per_day
+
+
 class Unreadable(MaiSaleError):
     """A file whose text cannot be had. Permanent: trying again changes nothing."""
 
@@ -69,6 +86,10 @@ class Unreadable(MaiSaleError):
 
 class Misconfigured(MaiSaleError):
     """A setting, a folder or a second process keeps the program from starting."""
+
+
+class Broken(MaiSaleError):
+    """A fault of our own. Its words name an incident, and nothing of the inside."""
 
 
 class StorageFailed(MaiSaleError):

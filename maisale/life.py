@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from maisale.access import people, sessions
+from maisale.access.heads import BoundedHeads
 from maisale.access.limits import Limits
 from maisale.chat.replies import Replies
 from maisale.child import WorkerProcess
@@ -55,9 +56,12 @@ class Life:
         self.running()
         return self._limits
 
+    def settings(self) -> Settings:
+        return self.running().services.settings
+
     @property
     def upload_bytes(self) -> int:
-        return self.running().services.settings.upload_mb * 2**20
+        return self.settings().upload_mb * 2**20
 
     async def __aenter__(self) -> Life:
         # `uvicorn app:app` logs every address that is asked for, and that of a link opens the door.
@@ -99,7 +103,7 @@ class Life:
         sys.setswitchinterval(SWITCH_S)
         listening = _listen(settings)
         proxies = {"proxy_headers": bool(settings.trusted_proxies), "forwarded_allow_ips": settings.trusted_proxies or None}
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=CLOSING_S, server_header=False, **proxies)
+        config = uvicorn.Config(app, http=BoundedHeads, log_level="warning", timeout_graceful_shutdown=CLOSING_S, server_header=False, **proxies)
         uvicorn.Server(config).run(sockets=[listening])
         return 0
 

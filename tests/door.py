@@ -19,7 +19,9 @@ import gradio as gr  # noqa: E402
 from running import free_port  # noqa: E402
 
 from maisale.access import gate, pages  # noqa: E402
+from maisale.access.headers import SecurityHeaders  # noqa: E402
 from maisale.access.limits import Limits  # noqa: E402
+from maisale.access.mishaps import Mishaps  # noqa: E402
 from maisale.api.surface import GradioSurface  # noqa: E402
 from maisale.config import Settings  # noqa: E402
 from maisale.contracts import Database  # noqa: E402
@@ -45,6 +47,8 @@ def build_app(page: gr.Blocks, db: Database, settings: Settings, lifespan=None, 
     counted = Limits(settings.rate_limit)
     app.add_middleware(gate.Gate, accounts=lambda: db, limits=lambda: counted, surface=GradioSurface(page))
     app.add_middleware(CORSMiddleware, allow_origins=[])
+    app.add_middleware(Mishaps)
+    app.add_middleware(SecurityHeaders, settings=lambda: settings)
     gr.mount_gradio_app(
         app,
         page,

@@ -2,6 +2,7 @@
 
 import io
 import unicodedata
+import zipfile
 
 import docx
 
@@ -45,6 +46,15 @@ def saved(document):
     data = io.BytesIO()
     document.save(data)
     return data.getvalue()
+
+
+def changed(data, entry, change):
+    """An office file with the XML of one entry changed."""
+    old, new = zipfile.ZipFile(io.BytesIO(data)), io.BytesIO()
+    with zipfile.ZipFile(new, "w") as archive:
+        for name in old.namelist():
+            archive.writestr(name, change(old.read(name).decode()) if name == entry else old.read(name))
+    return new.getvalue()
 
 
 def word_file():

@@ -94,3 +94,19 @@ def test_the_folders_follow_the_data_folder(tmp_path):
     assert settings.sqlite_path == Path("/srv/data/sqlite.db")
     assert (settings.chroma_dir, settings.files_dir) == (Path("/srv/data/chroma_db"), Path("/srv/data/files"))
     assert from_env({"DATABASE_URL": "sqlite:////srv/my.db"}, tmp_path).sqlite_path == Path("/srv/my.db")
+
+
+ELSEWHERE = [
+    ({}, {}),
+    ({"OLLAMA_HOST": "0.0.0.0"}, {}),
+    ({"OLLAMA_HOST": "http://[::1]:11434, 127.0.0.7"}, {}),
+    ({"OLLAMA_HOST": "localhost, 10.0.0.5, gpu.lan:9, 10.0.0.5:9"}, {"models": ("10.0.0.5", "gpu.lan")}),
+    ({"OLLAMA_HOST": "localhost.evil.example"}, {"models": ("localhost.evil.example",)}),
+    ({"CHROMA_PATH": "http://vectors.lan:8000"}, {"index": ("vectors.lan",)}),
+    ({"CHROMA_PATH": "/srv/chroma"}, {}),
+]
+
+
+@pytest.mark.parametrize("given, elsewhere", ELSEWHERE)
+def test_the_settings_say_what_is_kept_or_asked_on_other_machines(tmp_path, given, elsewhere):
+    assert from_env(given, tmp_path).elsewhere == elsewhere

@@ -13,16 +13,16 @@ from maisale.errors import TooLarge
 
 
 class Bounded:
-    """ASGI middleware. most: how many bytes a request may bring; 413 in a sentence for more, whatever it says of its length."""
+    """ASGI middleware: 413 in a sentence for more bytes than `most` says, whatever the request says of its length. None: somebody else counts."""
 
-    def __init__(self, app: ASGIApp, most: Callable[[Scope], int]):
+    def __init__(self, app: ASGIApp, most: Callable[[Scope], int | None]):
         self._app = app
         self._most = most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        most, size = self._most(scope) if scope["type"] == "http" else None, 0
+        if most is None:
             return await self._app(scope, receive, send)
-        most, size = self._most(scope), 0
         refused: TooLarge | None = None
 
         async def counted() -> Message:

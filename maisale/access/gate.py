@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from maisale.access import audit, keys, sessions
+from maisale.access.heads import check_head
 from maisale.access.limits import Limits, WrongKeys
 from maisale.access.ownership import Ownership, Surface
 from maisale.contracts import Database
@@ -69,16 +70,21 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["wrong_keys"] = self._wrong_keys
-        if scope["type"] == "lifespan" or (scope["type"] == "http" and is_open(scope["method"], route_path(scope))):
+        if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
         headers = Headers(scope=scope)
+        anyone = scope["type"] == "http" and is_open(scope["method"], route_path(scope))
         try:
-            caller = await self._admit_caller(scope, headers)
-            limits = scope["limits"] = self._limits()
-            if scope["type"] == "http":
-                receive, send = await self._admit_request(caller, limits, scope, receive, send)
+            check_head(scope)
+            if not anyone:
+                caller = await self._admit_caller(scope, headers)
+                limits = scope["limits"] = self._limits()
+                if scope["type"] == "http":
+                    receive, send = await self._admit_request(caller, limits, scope, receive, send)
         except MaiSaleError as problem:
             return await _refuse(scope, headers, problem, receive, send)
+        if anyone:
+            return await self._app(scope, receive, send)
         scope["caller"], scope["user_id"] = caller, caller.user.id
         self._note_use(caller)
         await self._serve(scope, headers, receive, send)

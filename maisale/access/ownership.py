@@ -82,7 +82,7 @@ class Claims:
 
 
 class Ownership:
-    """Admits a person's request to a Gradio route, or raises NotFound or BadInput before Gradio sees it."""
+    """Admits a person's request to a Gradio route, or raises NotFound, BadInput or TooLarge before Gradio sees it."""
 
     def __init__(self, surface: Surface):
         self._surface = surface

@@ -165,7 +165,7 @@ def _come_in(answer: Response, request: Request, served: Served, session: str) -
 
 
 def _page(request: Request, html: str, status: int = 200) -> Response:
-    answer = HTMLResponse(html, status, {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"})
+    answer = HTMLResponse(html, status, {"Cache-Control": "no-store"})
     if request.query_params.get("lang") in LANGUAGES:
         answer.set_cookie(LANGUAGE_COOKIE, language_of(request), max_age=LANGUAGE_S, path="/", samesite="lax")
     return answer

@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from maisale.errors import BadInput
+from maisale.errors import BadInput, TooLarge
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -27,7 +27,7 @@ async def json_body(receive: Receive) -> tuple[bytes, dict[str, Any]]:
         size += len(parts[-1])
         more = message.get("more_body", False)
         if size > BODY_BYTES:
-            raise BadInput(f"The request is larger than {BODY_BYTES >> 20} MB. Send long texts as a file to /gradio_api/upload.")
+            raise TooLarge(f"The request is larger than {BODY_BYTES >> 20} MB. Send long texts as a file to /gradio_api/upload.")
     raw = b"".join(parts)
     try:
         body = json.loads(raw)

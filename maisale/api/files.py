@@ -6,20 +6,16 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.types import Scope
 
 from maisale.access import keys
-from maisale.access.gate import caller
+from maisale.access.gate import caller, route_path
 from maisale.chat.replies import Replies
 from maisale.errors import MaiSaleError
-from maisale.library.documents import open_file
+from maisale.library.documents import FILES_AT_ONCE, open_file
 
 # Shown inside the browser; all else is downloaded. HTML and SVG would run scripts with the reader's session.
 SHOWN = {".pdf": "application/pdf", **dict.fromkeys((".txt", ".md", ".csv", ".json", ".html", ".htm"), "text/plain")}
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
-    "Cache-Control": "private, no-store",
-}
 
 
 def router(running: Callable[[], Replies]) -> APIRouter:
@@ -34,11 +30,19 @@ def router(running: Callable[[], Replies]) -> APIRouter:
         except MaiSaleError as problem:
             return PlainTextResponse(str(problem), problem.status)
         shown = SHOWN.get(path_suffix(document.title))
-        headers = {name: value for name, value in HEADERS.items() if shown != "application/pdf" or name != "Content-Security-Policy"}
         kind = f"{shown}; charset=utf-8" if shown == "text/plain" else shown or "application/octet-stream"
-        return FileResponse(path, media_type=kind, filename=document.title, content_disposition_type="inline" if shown else "attachment", headers=headers)
+        return FileResponse(path, media_type=kind, filename=document.title, content_disposition_type="inline" if shown else "attachment")
 
     return routes
+
+
+def upload_bytes(running: Callable[[], Replies]) -> Callable[[Scope], int | None]:
+    """How many bytes the page may send at once: Gradio 6.31 bounds each file, and takes a thousand of them."""
+
+    def most(scope: Scope) -> int | None:
+        return FILES_AT_ONCE * (running().services.settings.upload_mb + 1) * 1_000_000 if route_path(scope) == "/gradio_api/upload" else None
+
+    return most
 
 
 def path_suffix(title: str) -> str:

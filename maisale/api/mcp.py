@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import orjson
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp.types import CallToolResult, TextContent, Tool, ToolAnnotations
+from mcp.types import CallToolResult, JSONRPCMessage, TextContent, Tool, ToolAnnotations
 from pydantic import Field, ValidationError
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -27,7 +30,7 @@ from maisale.api import plain
 from maisale.api.v1.shapes import LIST, PASSAGES, Id, Names, Sent
 from maisale.chat.ask import QUESTION_CHARACTERS, checked_question
 from maisale.chat.replies import Replies
-from maisale.errors import MaiSaleError, ModelFailed, NotFound
+from maisale.errors import BadInput, MaiSaleError, ModelFailed, NotAllowed, NotFound, incident
 from maisale.flow.search import search
 from maisale.library import progress
 from maisale.records import Caller
@@ -97,9 +100,19 @@ class Door:
         if scope["method"] != "POST":  # there is no stream to listen to and no session to end
             words = "MCP is spoken with POST here; nothing is kept between two requests."
             return await JSONResponse({"error": words, "detail": words, "kind": "BadInput"}, 405, {"Allow": "POST"})(scope, receive, send)
-        manager = StreamableHTTPSessionManager(self._server, json_response=True, stateless=True, max_request_body_size=wire.BODY_BYTES)
+        if not _of_this_server(Headers(scope=scope), self._running().services.settings.public_url):
+            refused = NotAllowed("This request came from a web page of another address. MCP is for programs, which send no Origin.")
+            return await gate.in_json(refused)(scope, receive, send)
+        try:  # the package would tell of its own classes and versions
+            raw, body = await wire.json_body(receive)
+            JSONRPCMessage.model_validate(body)
+        except ValidationError:
+            return await gate.in_json(BadInput("This is no message of MCP: it needs jsonrpc, method, and an id to be answered."))(scope, receive, send)
+        except MaiSaleError as problem:
+            return await gate.in_json(problem)(scope, receive, send)
+        manager = StreamableHTTPSessionManager(self._server, json_response=True, stateless=True)
         async with manager.run():
-            await manager.handle_request(scope, receive, send)
+            await manager.handle_request(scope, wire.again(raw, receive), send)
 
     async def _list(self) -> list[Tool]:
         return list(TOOLS)
@@ -113,9 +126,10 @@ class Door:
             first = problem.errors()[0]
             where = ".".join(map(str, first["loc"])) or "The arguments"
             return _result(f"{where[:100]}: {first['msg'].removeprefix('Value error, ')}.", {"kind": "BadInput"}, wrong=True)
-        except Exception as problem:  # the package would send its text, whatever it says; the log has the cause
-            log.exception("the tool %s failed", name[:40])
-            return _result(f"This broke off inside Mai-Sale ({type(problem).__name__}). The log says more; try again.", {"kind": "Failed"}, wrong=True)
+        except Exception:  # the package would send its text, whatever it says; the log has the cause
+            found = incident()
+            log.exception("incident %s: the tool %r failed", found, name[:40])
+            return _result(f"This broke off inside Mai-Sale (incident {found}, which the log explains). Try again.", {"kind": "Broken"}, wrong=True)
 
     async def _called(self, name: str, arguments: dict[str, Any], request: Any) -> CallToolResult:
         caller, counted = gate.caller(request), gate.limits(request)
@@ -156,6 +170,18 @@ class Door:
         listed = [plain.document(one) for one in progress.with_seconds_left(db, documents.list_documents(db, caller.scope)[: asked.limit])]
         told = [f"{one['title']} ({one['collection']}, {one['stage']})" for one in listed]
         return _result("\n".join(told) or "There are no documents yet.", {"documents": listed})
+
+
+def _of_this_server(headers: Headers, public_url: str) -> bool:
+    """Whether a request from a browser came from a page of ours. A name other than PUBLIC_URL's may be another site's that was made to point here."""
+    if not (origin := headers.get("origin")):
+        return True
+    sent = urlsplit(origin)
+    if not sent.netloc:
+        return False  # "null": a file, or a frame in a sandbox
+    if sent.netloc == urlsplit(public_url).netloc:
+        return True
+    return sent.netloc == headers.get("host") and bool(re.fullmatch(r"localhost|[\d.]+|[\da-fA-F:]+", sent.hostname or ""))
 
 
 def _place(title: str, place: str) -> str:

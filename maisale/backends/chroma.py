@@ -214,7 +214,7 @@ class ChromaIndex:
                 self.broken, self._ready = True, False
                 self.state = "it answered with an error and is being checked"
             log.exception("the vector index failed to %s", doing)
-            raise IndexUnavailable(f"The vector index failed to {doing} ({type(problem).__name__}).") from problem
+            raise IndexUnavailable(f"The vector index failed to {doing}; the worker's log says why.") from problem
 
 
 def _nearest(index: chromadb.Collection, where: SearchFilter, vector: np.ndarray, limit: int) -> list[Hit]:

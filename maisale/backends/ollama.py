@@ -90,9 +90,9 @@ class OllamaServer:
             began = time.monotonic()
             try:
                 self._look()
-            except Exception as problem:  # a server that answers nonsense must not end the watch
+            except Exception:  # a server that answers nonsense must not end the watch
                 log.exception("The look at Ollama failed")
-                self._away(self._settings.ollama_urls[0], f"Ollama could not be asked ({type(problem).__name__}); the log says more.")
+                self._away(self._settings.ollama_urls[0], "Ollama could not be asked; the log says more.")
             self._closed.wait(max(0.0, self._every_s - (time.monotonic() - began)))
 
     def _look(self) -> None:

@@ -295,14 +295,15 @@ def _step(statements: list[str]) -> Callable[[sqlite_utils.Database], None]:
 
 def _in_words(problem: BaseException, path: Path) -> StorageFailed:
     text = str(problem)
+    log.error("%s refused a write: %s", path, text)
     if "full" in text:
-        words = f"The disk that holds {path.parent} is full; nothing was stored. Free some space and send it again."
+        words = "The disk of the server is full; nothing was stored. Free some space there and send it again."
     elif "readonly" in text or "read-only" in text:
-        words = f"The folder {path.parent} cannot be written to; nothing was stored. Check its permissions."
+        words = "The folder of the database cannot be written to; nothing was stored. Check its permissions on the server."
     elif "locked" in text:
-        words = f"Another program holds {path.name} for more than {BUSY_S} s; nothing was stored. Close it and try again."
+        words = f"Another program holds the database for more than {BUSY_S} s; nothing was stored. Close it and try again."
     else:
-        words = f"The database {path.name} refused the write ({text}); nothing was stored."
+        words = "The database refused the write; nothing was stored. The log of the server says why."
     failed = StorageFailed(words)
     failed.__cause__ = problem
     return failed

@@ -15,17 +15,20 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+from maisale.chat import quota
 from maisale.chat.ask import Turn, checked_question, mentioned, title_of
 from maisale.chat.citations import CitationFilter, check
 from maisale.chat.deciding import Deciding, Elsewhere, Pace
 from maisale.chat.running import Running
-from maisale.contracts import ChatModel
-from maisale.errors import MaiSaleError, ModelFailed, ModelUnavailable, StorageFailed
+from maisale.contracts import ChatModel, Transaction
+from maisale.errors import MaiSaleError, ModelFailed, ModelUnavailable, StorageFailed, incident
 from maisale.flow.state import Decision
 from maisale.library.documents import delete_conversation
 from maisale.records import Ack, Reply, Scope, Writer
 from maisale.services import Services
 from maisale.store import conversations
+from maisale.store.quota import spend
+from maisale.text import estimate_tokens
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +55,10 @@ class Replies:
         """Accepts a question: durable when this returns; the answer follows by itself.
 
         collections, documents: only these are searched. An @name in the question narrows that to the documents it names, never widens it.
-        Raises BadInput, NotFound, Busy, Overloaded or StorageFailed; then nothing was stored.
+        Raises BadInput, NotFound, Busy, QuotaSpent, Overloaded or StorageFailed; then nothing was stored.
         """
         question = checked_question(text)
+        self.check_quota(scope)
         self._pace.check(len(self._open))
         choice: dict[str, Any] = {name: list(value) for name, value in (("collections", collections), ("documents", documents)) if value}
         if "@" in question:
@@ -70,8 +74,9 @@ class Replies:
     async def answer(self, scope: Scope, turn: Turn) -> AsyncIterator[Reply]:
         """The answer to a turn of a conversation that its client keeps, as it changes; the last one has ended. Nothing of it is stored.
 
-        Closing the iterator closes the model's request. Raises Overloaded before anything was begun.
+        Closing the iterator closes the model's request. Raises QuotaSpent or Overloaded before anything was begun.
         """
+        self.check_quota(scope)
         self._pace.check(len(self._open))
         reply_id = str(uuid4())
         running = self._start(scope, Reply(reply_id, "", reply_id, "waiting", ""), turn)
@@ -82,6 +87,10 @@ class Replies:
         finally:
             running.stop_asked = True
             running.cancel()
+
+    def check_quota(self, scope: Scope) -> None:
+        """For what stores something before it asks. Raises QuotaSpent."""
+        quota.check(self.services.db, scope, self.services.settings.tokens_per_day)
 
     async def ask_again(self, scope: Scope, reply_id: str) -> Ack:
         """Asks the question behind this reply anew, as the conversation's next turn."""
@@ -169,9 +178,10 @@ class Replies:
             end = {"state": "stopped" if running.stop_asked else "interrupted"}
         except MaiSaleError as problem:
             end = {"state": "failed", "cause": str(problem)}
-        except Exception as problem:  # the last resort of a task nobody awaits: an end with words, and the cause in the log
-            log.exception("reply %s failed", running.reply.id)
-            end = {"state": "failed", "cause": f"The answer broke off inside Mai-Sale ({type(problem).__name__}). The log says more; ask again."}
+        except Exception:  # the last resort of a task nobody awaits: an end with words, and the cause in the log
+            name = incident()
+            log.exception("incident %s: reply %s failed", name, running.reply.id)
+            end = {"state": "failed", "cause": f"The answer broke off inside Mai-Sale (incident {name}, which the log explains). Ask again."}
         await self._end(running, **end)
 
     async def _answer(self, running: Running) -> None:
@@ -189,7 +199,7 @@ class Replies:
         except (ModelUnavailable, ModelFailed) as problem:
             if running.written.get("text", "").strip():
                 raise
-            running.written = {}
+            running.written, running.prompt_tokens = {}, 0
             log.warning("reply %s: %s; quoting instead", running.reply.id, problem)
             quoted = await self._decide(running)
             noted = replace(quoted.trace, notes=(*quoted.trace.notes, str(problem)))
@@ -211,6 +221,8 @@ class Replies:
 
     async def _write(self, running: Running, model: ChatModel, decision: Decision) -> None:
         """Streams the model's answer into the reply. Cancelling closes the upstream request."""
+        if self.services.settings.tokens_per_day:
+            running.prompt_tokens = quota.read_by_model(decision.prompt)
         shown_at = saved_at = time.monotonic()
         known = CitationFilter(len(decision.citations))
         text = thinking = ""
@@ -239,7 +251,7 @@ class Replies:
         final = replace(running.reply, step="", **{**running.written_if_open(), **end})
         while True:
             try:
-                await self._store(running.scope, final)
+                await self._store(running.scope, final, _spent(running, final))
                 break
             except StorageFailed as problem:  # a full disk, say: people are told at once, and the end is stored when it can be
                 log.error("reply %s could not be stored: %s", final.id, problem)
@@ -252,12 +264,22 @@ class Replies:
             self._turns.pop(final.conversation_id, None)
         running.end(final)
 
-    async def _store(self, scope: Scope, reply: Reply) -> None:
-        if not reply.question_id:
+    async def _store(self, scope: Scope, reply: Reply, tokens: int = 0) -> None:
+        """tokens: that the model spent for it, where they are counted."""
+        if not reply.question_id and not tokens:
             return  # its client keeps the conversation
-        job_id = await self.services.db.awrite(lambda tx: conversations.save_reply(tx, scope, reply))
-        if job_id:
+
+        def store(tx: Transaction) -> str | None:
+            if tokens:
+                spend(tx, scope, tokens, time.time())
+            return conversations.save_reply(tx, scope, reply) if reply.question_id else None
+
+        if job_id := await self.services.db.awrite(store):
             self.services.wake(job_id)
+
+
+def _spent(running: Running, final: Reply) -> int:
+    return running.prompt_tokens + estimate_tokens(final.thinking + final.text) if running.prompt_tokens else 0
 
 
 def _cuts(model: ChatModel) -> list[str]:

@@ -19,6 +19,7 @@ class Running:
         self.reply = reply
         self.turn = turn  # of a conversation that its client keeps
         self.written: dict[str, str] = {}  # newer than what was shown
+        self.prompt_tokens = 0  # that the model was given, where they are counted
         self.stop_asked = False
         self.ending = False
         self.task: asyncio.Task

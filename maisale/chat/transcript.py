@@ -8,6 +8,12 @@ import time
 from maisale.records import Citation, Conversation, Message
 
 QUOTED_CHARACTERS = 300  # of a passage
+_ACTIVE = (
+    (re.compile(r"<(?=[A-Za-z/!?])"), "&lt;"),
+    (re.compile(r"!(?=\[)"), r"!\\"),
+    (re.compile(r"\](?=\(\s*<?(?!https?://|mailto:|#))"), r"]\\"),
+    (re.compile(r"\](?=:)"), r"]\\"),  # where a reference would be defined
+)
 _ASKED, _ANSWERED = "Question", "Answer"
 
 
@@ -17,7 +23,7 @@ def as_markdown(conversation: Conversation, messages: list[Message]) -> str:
     for message in messages:
         who = _ASKED if message.sender == "user" else _ANSWERED
         parts.append(f"## {who}, {time.strftime('%Y-%m-%d %H:%M', time.gmtime(message.created_at))} UTC")
-        parts.append(message.text.strip() or "(no text)")
+        parts.append(_inert(message.text.strip()) or "(no text)")
         if message.reply and message.reply.cause:
             parts.append(f"_{_line(message.reply.cause)}_")
         cited = [one for one in message.reply.citations if one.cited] if message.reply else []
@@ -40,4 +46,14 @@ def _source(one: Citation) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return _inert(" ".join(text.split()))
+
+
+def _inert(text: str) -> str:
+    """Markdown in which no viewer finds a tag, a picture to fetch, or a link to anything but a page, a mail or a place in the text.
+
+    Also within code, where it costs a backslash that is seen: what is code is for each viewer to say.
+    """
+    for pattern, written in _ACTIVE:
+        text = pattern.sub(written, text)
+    return text

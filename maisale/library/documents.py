@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 KNOWLEDGE = "Knowledge"  # where a document goes when nobody names a collection; the whole tenant reads it
 NAME_CHARACTERS = 200
+FILES_AT_ONCE = 20  # dropped on the page; REST takes one at a time
 
 
 def add_document(
@@ -124,6 +125,12 @@ def sweep_files(services: Services, older_than_s: float = 3600) -> int:
     if lost:
         log.info("%d files without a document were removed", len(lost))
     return len(lost)
+
+
+def check_count(files: Sequence[object]) -> None:
+    """Raises BadInput for more files than are taken at once."""
+    if len(files) > FILES_AT_ONCE:
+        raise BadInput(f"{len(files)} files came at once; {FILES_AT_ONCE} is the most, and none was taken. Add them in parts, or index their folder.")
 
 
 def checked_name(name: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from maisale.contracts import Transaction
-from maisale.errors import IndexUnavailable, MaiSaleError, ModelUnavailable, StorageFailed, Unreadable
+from maisale.errors import IndexUnavailable, MaiSaleError, ModelUnavailable, StorageFailed, Unreadable, incident
 from maisale.library.chunking import Piece, chunk_text
 from maisale.library.embedders import Embedders
 from maisale.library.embedding import Embedding
@@ -71,9 +71,11 @@ class Indexing:
             wait_s = jobs.PAUSE_S if isinstance(problem, ModelUnavailable) and not self._embedders.well() else jobs.AWAY_S
             db.write(lambda tx: jobs.put_back(tx, job, cause, wait_s), bulk=bulk)
         except Exception as problem:  # recorded as the job's cause; another of its kind may go well
-            cause = str(problem) if isinstance(problem, MaiSaleError) else f"The worker met an error of its own ({type(problem).__name__})."
+            name = incident()
+            cause = str(problem) if isinstance(problem, MaiSaleError) else f"The worker met an error of its own (incident {name}, which the log explains)."
             # Without the exception's text, which may quote the document.
-            log.error("%s %s failed (%s):\n%s", job.kind, job.subject_id, type(problem).__name__, "".join(traceback.format_tb(problem.__traceback__)))
+            trace = "".join(traceback.format_tb(problem.__traceback__))
+            log.error("incident %s: %s %s failed (%s):\n%s", name, job.kind, job.subject_id, type(problem).__name__, trace)
             db.write(lambda tx: jobs.fail(tx, job, cause) and self.give_up(tx, job, cause), bulk=bulk)
         else:
             db.write(lambda tx: jobs.finish(tx, job), bulk=bulk)

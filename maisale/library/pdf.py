@@ -20,6 +20,7 @@ from maisale.errors import Unreadable
 from maisale.library.chunking import Part
 
 UNKNOWN_LETTERS = 0.2  # share of letters without a meaning above which a PDF's text is noise
+PAGES = 10_000  # read in about the time that a file may take
 EDGE_LINES = 3  # at the top and at the bottom of a page, among which its running heads are looked for
 RUNNING = 3, 0.05  # pages, and their share, on which a line must stand to be a running head
 
@@ -44,6 +45,8 @@ def read_pdf(path: Path, name: str) -> list[Part]:
         raise Unreadable(f"{name} is cut off or is not a PDF: its end is missing. Download or export it again.")
     try:
         with _PDFIUM, pypdfium2.PdfDocument(data) as document:
+            if len(document) > PAGES:  # a file says that it has as many as it likes
+                raise Unreadable(f"{name} has {len(document):,} pages; {PAGES:,} is the most. Split it and add the parts.")
             pages, headings = _pages(document), _headings(document)
     except pypdfium2.PdfiumError as problem:
         if re.search("password|security", str(problem), re.IGNORECASE):

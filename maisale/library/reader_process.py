@@ -1,6 +1,7 @@
 """Files of other programs read in a process of their own: one that hangs, or wants all the memory, costs that process and nobody else.
 
-Text is read in the worker itself, whose readers for it take time in proportion to the file. The process reads one file after the other; after a
+A short text is read in the worker itself: its readers take time and memory in proportion to the file, so that the bound on its length bounds both, and
+what a process takes to be asked is saved. The process reads one file after the other; after a
 failure, and after FILES, another takes its place.
 """
 
@@ -27,6 +28,7 @@ READ_S = 120.0  # for one file; a PDF of 1,000 pages takes about 10
 MEMORY_MB = 2048  # of addresses; a process that has read a PDF has about 500
 FILES = 200  # read by one process
 ANSWER_MB = 200  # of text out of one file
+PLAIN_BYTES = 1 << 20  # of plain text that the worker reads itself: half a second and 20 MB at the worst
 PLAIN = (".md", ".markdown", ".txt", ".text", ".rst", ".log")  # a table of 8,000 rows with a column each of its own has 64 million cells
 
 
@@ -43,7 +45,7 @@ class Reader:
         Raises Unreadable also for a file that takes too long or too much memory.
         """
         check_kind(name)
-        if Path(name).suffix.lower() in PLAIN:
+        if Path(name).suffix.lower() in PLAIN and path.stat().st_size <= PLAIN_BYTES:
             return read(path, name)
         process = self._take()
         try:

@@ -41,7 +41,7 @@ def read(path: Path, name: str) -> list[Part]:
     except (Unreadable, OSError):
         raise
     except Exception as problem:  # a file that its reader does not expect is refused like one that it knows to be wrong
-        raise Unreadable(f"{name} cannot be read ({type(problem).__name__}). Open it, save it anew and add it again.") from problem
+        raise Unreadable(f"{name} cannot be read: it is not what its ending says, or damaged. Open it, save it anew and add it again.") from problem
     cleaned = [Part(clean(part.text).strip(), part.place) for part in parts]
     readable = [part for part in cleaned if not _NO_TEXT.fullmatch(part.text)]
     if not readable:

@@ -35,10 +35,15 @@ def opened(path: Path, name: str, work: Callable[[], T]) -> T:
     except (Unreadable, RecursionError, MemoryError):
         raise
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as problem:
-        raise Unreadable(f"{name} is damaged or cut off ({problem}). Download or export it again.") from problem
+        raise Unreadable(f"{name} is damaged or cut off ({_why(problem)}). Download or export it again.") from problem
     except Exception as problem:  # readers of office files raise whatever their XML makes them stumble over
         kind = Path(name).suffix[1:].upper()
-        raise Unreadable(f"{name} is damaged and cannot be read as {kind} ({type(problem).__name__}). Open it, save it anew and add it again.") from problem
+        raise Unreadable(f"{name} is damaged and cannot be read as {kind}. Open it, save it anew and add it again.") from problem
+
+
+def _why(problem: Exception) -> str:
+    """In a word or two; the text of an OSError would name a folder of the server."""
+    return (problem.strerror or "it cannot be read").lower() if isinstance(problem, OSError) else str(problem)
 
 
 def _check_container(path: Path, name: str) -> None:

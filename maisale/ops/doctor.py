@@ -46,6 +46,7 @@ def examine(services: Services) -> list[Finding]:
         *_models(services),
         *_backups(services.settings),
         *_audit(services),
+        *_leaves(services.settings),
         *_door(services.settings),
     ]
 
@@ -156,6 +157,12 @@ def _audit(services: Services) -> Iterator[Finding]:
         yield Finding("Audit log", WRONG, found.problem, "Somebody changed it from outside. Keep a copy of data/, and compare it with the backups.")
     else:
         yield Finding("Audit log", OK, f"{found.rows:,} rows are as they were written")
+
+
+def _leaves(settings: Settings) -> Iterator[Finding]:
+    gets = {"models": "questions and documents", "index": "passages and vectors", "database": "all that is stored"}
+    told = [f"{gets[kind]}, to {', '.join(hosts)}" for kind, hosts in settings.elsewhere.items()]
+    yield Finding("Leaves this machine", OK, "; ".join(told) or "nothing")
 
 
 def _door(settings: Settings) -> Iterator[Finding]:

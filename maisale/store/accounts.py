@@ -87,8 +87,8 @@ def set_role(tx: Transaction, user_id: str, role: str) -> None:
 
 
 def delete_user(tx: Transaction, user_id: str) -> None:
-    """Removes the person with keys, sessions and links. What they wrote and added is the caller's to remove in the same transaction."""
-    for table in ("sessions", "links", "keys"):
+    """Removes the person with keys, sessions, links and what was counted of them. What they wrote and added is the caller's to remove."""
+    for table in ("sessions", "links", "keys", "token_use"):
         tx.execute(f"DELETE FROM {table} WHERE user_id = :id", id=user_id)
     tx.execute("DELETE FROM users WHERE id = :id", id=user_id)
 

@@ -140,4 +140,12 @@ MIGRATIONS: list[tuple[str, list[str]]] = [
             "CREATE INDEX audit_tenant ON audit(tenant_id, number)",
         ],
     ),
+    (
+        "010_quota",
+        [
+            # What the model spent for a person on a day (UTC, as 2026-01-31), when TOKENS_PER_DAY is set.
+            """CREATE TABLE token_use (
+                tenant_id TEXT NOT NULL, user_id TEXT NOT NULL, day TEXT NOT NULL, tokens BIGINT NOT NULL, PRIMARY KEY (tenant_id, user_id, day))""",
+        ],
+    ),
 ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from maisale.access.keys import ADMIN_KEY_ID
 from maisale.records import Caller, Key
+from maisale.store.quota import renews_at
 from maisale.ui.documents import menu_button
-from maisale.ui.markup import Clock, dot, esc
+from maisale.ui.markup import Clock, dot, esc, whole
 from maisale.ui.steps import Step, back, confirmation, key_again, outcome, refusal, text_field
 from maisale.ui.texts import LANGUAGES, say
 
@@ -24,10 +25,15 @@ def account_page(
     manages: bool = False,
     fresh_until: float = 0.0,
     step: Step | None = None,
+    elsewhere: Mapping[str, Sequence[str]] | None = None,
+    tokens: tuple[int, int] = (0, 0),
     offset_minutes: int = 0,
     now: float | None = None,
 ) -> str:
-    """manages: whether this person may manage others. fresh_until: 0 when the key was not typed again."""
+    """manages: whether this person may manage others. fresh_until: 0 when the key was not typed again. elsewhere: of the settings.
+
+    tokens: that the model spent today, and that it may spend; the latter 0: as many as one likes.
+    """
     step, clock = step or Step(), Clock(language, offset_minutes, now or time.time())
     user, listed = caller.user, listed_keys(keys, clock.now)
     facts = (("signed_in_as", user.name), ("team", user.tenant), ("role", say(language, user.role)))
@@ -42,9 +48,26 @@ def account_page(
         f'<div class="pane-body"><dl>{about}</dl><h2>{say(language, "language")}</h2>{languages}<h2>{say(language, "theme")}</h2>{themes}'
         f'<h2>{say(language, "your_keys")}</h2><p class="hint">{say(language, "keys_note")}</p>{"" if placed else refusal(step)}{outcome(step, language)}'
         f'{f"""<ul class="keys">{rows}</ul>""" if rows else ""}{_new_key(caller, step, clock)}{_fresh(step, fresh_until, clock) if manages else ""}'
+        f'{_tokens(*tokens, clock)}<h2>{say(language, "leaves_title")}</h2>{leaves(elsewhere or {}, language)}'
         f'<h2>{say(language, "shortcuts")}</h2><p class="hint">{say(language, "key_slash")}</p>'
         f'<form class="leaving" method="post" action="/logout"><button class="button">{say(language, "sign_out")}</button></form></div></section>'
     )
+
+
+def leaves(elsewhere: Mapping[str, Sequence[str]], language: str) -> str:
+    """What leaves this machine, and where it goes."""
+    if not elsewhere:
+        return f'<p class="hint">{say(language, "leaves_nothing")}</p>'
+    told = [say(language, f"leaves_{kind}", hosts=", ".join(hosts)) for kind, hosts in elsewhere.items()]
+    return "".join(f'<p class="hint">{esc(words)}</p>' for words in (*told, say(language, "leaves_no_more")))
+
+
+def _tokens(used: int, most: int, clock: Clock) -> str:
+    if not most:
+        return ""
+    counts = {"used": whole(used, clock.language), "most": whole(most, clock.language), "left": whole(max(0, most - used), clock.language)}
+    words = say(clock.language, "tokens_today", when=clock.moment(renews_at(clock.now)), **counts)
+    return f'<h2>{say(clock.language, "tokens_title")}</h2><p class="hint">{words}</p>'
 
 
 def signed_out(language: str, words: str) -> str:

@@ -20,7 +20,7 @@ from maisale.chat.ask import checked_question, mentioned
 from maisale.chat.feedback import judge_reply
 from maisale.chat.replies import Replies
 from maisale.errors import BadInput, MaiSaleError, NotFound
-from maisale.library.documents import add_document
+from maisale.library.documents import add_document, check_count
 from maisale.records import Message, Reply
 from maisale.store import conversations, documents, feedback
 from maisale.ui import scene
@@ -105,6 +105,8 @@ class Chat:
         try:
             who.start("chat")
             self._take(request)
+            self.running().check_quota(who.scope)
+            check_count(files)
             if files:
                 conversation_id = await self._conversation(who, conversation_id, text, files)
                 kept = []

@@ -17,7 +17,7 @@ from maisale.errors import IndexUnavailable, NotAllowed, NotFound
 from maisale.library import dead_letters, progress
 from maisale.records import PUBLIC_TENANT, Caller, Named, Reply, Scope
 from maisale.services import Services
-from maisale.store import accounts, conversations, documents, ledger
+from maisale.store import accounts, conversations, documents, ledger, quota
 from maisale.text import fold
 from maisale.ui import documents as documents_html
 from maisale.ui import panels, people_page, rail
@@ -199,7 +199,11 @@ def attached_for(services: Services, who: Reader, conversation_id: str) -> str:
 def account_for(services: Services, who: Reader, step: Step | None = None) -> str:
     own = keys.list_keys(services.db, who.caller.user)
     until = fresh_until(services, who)
-    return account_page(who.caller, own, who.language, manages=who.manages, fresh_until=until, step=step, offset_minutes=who.offset_minutes)
+    settings, tokens = services.settings, (0, 0)
+    if most := settings.tokens_per_day:
+        tokens = quota.spent_today(services.db, who.scope, time.time()), most
+    shown = {"fresh_until": until, "step": step, "elsewhere": settings.elsewhere, "tokens": tokens, "offset_minutes": who.offset_minutes}
+    return account_page(who.caller, own, who.language, manages=who.manages, **shown)
 
 
 def fresh_until(services: Services, who: Reader) -> float:

@@ -7,7 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from maisale.errors import MaiSaleError, TooOften
+from maisale.errors import MaiSaleError, QuotaSpent, TooOften
+from maisale.ui.markup import whole
 from maisale.ui.scene import Reader
 from maisale.ui.texts import say
 
@@ -42,6 +43,9 @@ def told(problem: MaiSaleError, language: str) -> str:
     """Why something was not done, for a person."""
     if isinstance(problem, TooOften):
         return say(language, "too_often", n=max(1, math.ceil(problem.retry_after_s or 0)))
+    if isinstance(problem, QuotaSpent):
+        hours, minutes = divmod(math.ceil((problem.retry_after_s or 0) / 60), 60)
+        return say(language, "quota_spent", most=whole(problem.per_day, language), hours=hours, minutes=minutes)
     return str(problem)
 
 

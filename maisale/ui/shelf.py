@@ -15,7 +15,7 @@ from maisale.access import audit
 from maisale.chat.replies import Replies
 from maisale.errors import MaiSaleError, StorageFailed
 from maisale.library import dead_letters
-from maisale.library.documents import add_document, remove_document
+from maisale.library.documents import add_document, check_count, remove_document
 from maisale.library.readings import cancel_document, retry_document
 from maisale.store import accounts, conversations
 from maisale.ui import scene
@@ -43,6 +43,7 @@ class Shelf:
         who, services = scene.reader(request), self.running().services
         try:
             who.start("write")
+            check_count(paths or [])
         except MaiSaleError as problem:
             await self._note(who, problem, "document_add", "document")
             return await self._page(who, told(problem, who.language))

@@ -101,6 +101,10 @@ def tokens() -> str:
 @cache
 def head() -> str:
     """Style and script for the page's head. Gradio 6.31 scopes what is given as css=, and then rules on body.src-open have no effect."""
-    folder = Path(__file__).parent
-    style, script = (folder / name for name in ("look.css", "behaviour.js"))
-    return f"<style>{tokens()}{style.read_text('utf-8')}</style><script>{script.read_text('utf-8')}</script>"
+    style = Path(__file__).with_name("look.css")
+    return f"<style>{tokens()}{style.read_text('utf-8')}</style><script>{script()}</script>"
+
+
+@cache
+def script() -> str:
+    return Path(__file__).with_name("behaviour.js").read_text("utf-8")

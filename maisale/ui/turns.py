@@ -31,7 +31,7 @@ def turns(messages: Sequence[Message], language: str, running: Reply | None = No
 
 def question(text: str) -> dict[str, Any]:
     """A person's words stay as typed: neither Markdown nor HTML."""
-    return {"role": "user", "content": _MARKDOWN.sub(r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))}
+    return {"role": "user", "content": _as_typed(text)}
 
 
 def answer(reply: Reply, language: str, waits: bool = False) -> list[dict[str, Any]]:
@@ -39,7 +39,7 @@ def answer(reply: Reply, language: str, waits: bool = False) -> list[dict[str, A
     shown = []
     if reply.thinking:
         status = "done" if reply.text or reply.ended else "pending"
-        shown.append({"role": "assistant", "content": reply.thinking, "metadata": {"title": say(language, "thinking"), "status": status}})
+        shown.append({"role": "assistant", "content": _as_typed(reply.thinking), "metadata": {"title": say(language, "thinking"), "status": status}})
     if not reply.ended and not reply.text:
         shown.append(_pending(say(language, "waiting") if waits else _step(reply, language)))
     end = _end(reply, language)
@@ -81,6 +81,10 @@ def _end(reply: Reply, language: str) -> str:
 
 def _pending(words: str) -> dict[str, Any]:
     return {"role": "assistant", "content": "", "metadata": {"title": words, "status": "pending"}}
+
+
+def _as_typed(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))
 
 
 def _said(text: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def refused(problem, path="/v1/chat/completions"):
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_kind_of_refusal_is_said_in_their_shape(kind):
-    problem = kind("It is so.", 3.2) if kind is errors.TooOften else kind("It is so.")
+    problem = kind("It is so.", 3.2) if kind in (errors.TooOften, errors.QuotaSpent) else kind("It is so.")
     answer = refused(problem)
     said = answer.json()["error"]
     assert set(answer.json()) == {"error"} and said["message"] == "It is so." and said["type"] and said["code"] and said["param"] is None

@@ -9,20 +9,11 @@ import openpyxl
 import pptx
 import pytest
 from docx.enum.style import WD_STYLE_TYPE
-from made_files import VIETNAMESE, kept, saved, text_of, word_file
+from made_files import VIETNAMESE, changed, kept, saved, text_of, word_file
 from pptx.util import Inches
 
 from maisale.errors import Unreadable
 from maisale.library.chunking import chunk_text
-
-
-def changed(data, entry, change):
-    """An office file with the XML of one entry changed."""
-    old, new = zipfile.ZipFile(io.BytesIO(data)), io.BytesIO()
-    with zipfile.ZipFile(new, "w") as archive:
-        for name in old.namelist():
-            archive.writestr(name, change(old.read(name).decode()) if name == entry else old.read(name))
-    return new.getvalue()
 
 
 def test_the_first_row_of_a_word_table_is_its_head(tmp_path):

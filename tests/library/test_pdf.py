@@ -72,4 +72,4 @@ def test_a_page_tree_that_lies_is_read_or_refused(tmp_path, count, kids):
     try:
         assert "Returns are free." in text_of(tmp_path, "a.pdf", made)
     except Unreadable as refused:
-        assert "damaged" in str(refused)
+        assert "damaged" in str(refused) or "10,000 is the most" in str(refused)

@@ -49,3 +49,9 @@ def test_an_open_address_without_encryption_is_to_be_looked_at(services, host, p
     object.__setattr__(services.settings, "host", host)
     object.__setattr__(services.settings, "public_url", public)
     assert said(services)["Address"].state == state
+
+
+def test_it_says_what_leaves_the_machine(services):
+    assert said(services)["Leaves this machine"].words == "nothing"
+    object.__setattr__(services.settings, "ollama_urls", ("http://gpu.lan:11434",))
+    assert said(services)["Leaves this machine"].words == "questions and documents, to gpu.lan"

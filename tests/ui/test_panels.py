@@ -192,3 +192,23 @@ def test_each_key_says_how_long_it_is_valid_and_ended_ones_go(change, words):
 
 def test_only_who_manages_people_finds_the_page():
     assert 'data-page="people"' in rail(CHIEF, [], "", "en", manages=True) and 'data-page="people"' not in rail(USER, [], "", "en")
+
+
+ME = Caller(USER, "k", ("chat",))
+
+
+def test_the_account_page_says_that_nothing_leaves_the_machine():
+    assert "Nothing: questions, answers and documents stay on the machine" in account_page(ME, [], "en")
+    assert "Không có gì: câu hỏi" in account_page(ME, [], "vi")
+
+
+def test_the_account_page_names_the_machines_that_are_asked():
+    shown = account_page(ME, [], "en", elsewhere={"models": ("gpu.lan", HOSTILE), "index": ("vectors.lan",)})
+    assert "go to the model server on gpu.lan" in shown and "Chroma server on vectors.lan" in shown and "Nothing else leaves" in shown
+    assert "máy chủ mô hình ở gpu.lan" in account_page(ME, [], "vi", elsewhere={"models": ("gpu.lan",)}) and HOSTILE not in shown
+
+
+def test_the_account_page_says_how_many_tokens_are_left():
+    assert "Tokens today" not in account_page(ME, [], "en")
+    assert "1,200 of 5,000 used, 3,800 left" in account_page(ME, [], "en", tokens=(1200, 5000), now=NOON)
+    assert "Đã dùng 6.000 trên 5.000, còn 0" in account_page(ME, [], "vi", tokens=(6000, 5000), now=NOON)

@@ -59,3 +59,8 @@ def test_unfinished_bold_words_flash_no_asterisks():
 def test_a_second_question_waits_for_its_turn():
     first, second = (Message(name, "c", "assistant", "", 0, {}, 0.0, replace(REPLY, id=name, state="waiting", text="")) for name in ("a", "b"))
     assert [one["metadata"]["title"] for one in turns([first, second], "en")] == ["Searching", "Waiting for its turn"]
+
+
+def test_what_a_model_thinks_is_neither_markdown_nor_html():
+    shown = answer(replace(REPLY, thinking="![x](https://evil.example/x.png) <img src=x>"), "en")
+    assert shown[0]["content"] == r"\!\[x\]\(https\://evil\.example/x\.png\) &lt;img src\=x\>"

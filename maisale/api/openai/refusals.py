@@ -20,6 +20,7 @@ KINDS = {
     "BadInput": ("invalid_request_error", "invalid_value"),
     "TooLarge": ("invalid_request_error", "request_too_large"),
     "TooOften": ("rate_limit_error", "rate_limit_exceeded"),
+    "QuotaSpent": ("insufficient_quota", "insufficient_quota"),
     "Overloaded": ("server_error", "overloaded"),
     "ModelUnavailable": ("server_error", "model_unavailable"),
     "ModelFailed": ("server_error", "model_failed"),

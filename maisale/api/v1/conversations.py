@@ -90,5 +90,5 @@ def router(running: Callable[[], Replies]) -> APIRouter:
 
 
 def _download(text: str, media_type: str, name: str) -> Response:
-    headers: dict[str, Any] = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    headers: dict[str, Any] = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return Response(text, media_type=media_type, headers=headers)
