@@ -260,9 +260,14 @@ def test_a_bad_call_is_answered_in_words(linh, path, body, status, words):
 HALF_A_CHARACTER = b'{"data": ["\\ud800", "!"]}'
 
 
-@pytest.mark.parametrize("raw", [HALF_A_CHARACTER, b"", b"{", b"\xff\xfe\x00", b"[" * 200_000, b'{"data": [' + b'"x",' * 1_100_000 + b'"x"]}', b"null", b'"x"'])
+@pytest.mark.parametrize("raw", [HALF_A_CHARACTER, b"", b"{", b"\xff\xfe\x00", b"[" * 200_000, b"null", b'"x"'])
 def test_a_body_that_is_not_a_call_is_refused(linh, raw):
     assert linh.http.post("/gradio_api/call/whoami", content=raw, headers={"content-type": "application/json"}).status_code == 422
+
+
+def test_a_call_with_millions_of_values_is_too_large(linh):
+    raw = b'{"data": [' + b'"x",' * 1_100_000 + b'"x"]}'
+    assert linh.http.post("/gradio_api/call/whoami", content=raw, headers={"content-type": "application/json"}).status_code == 413
 
 
 def test_an_error_in_words_is_no_server_error(door, linh):
