@@ -182,6 +182,7 @@ def _token_cost(token: str) -> float:
 # ---- sentences
 
 _LINE_OF_ITS_OWN = re.compile(r"\s*(?:#{1,6}\s|[-*+•]\s|\d{1,3}[.)]\s|\||```|~~~|>)")
+_HEADING = re.compile(r"\s*#{1,6}\s")
 _LINE_MARK = re.compile(r"^\s*(?:#{1,6}\s+|[-*+•]\s+|\d{1,3}[.)]\s+|>\s*)+")
 _TABLE_RULE = re.compile(r"\|[\s|:-]*-[\s|:-]*")
 _RULE = re.compile(r"[\s|:=*_~`+-]*")
@@ -206,6 +207,11 @@ def table_heads(text: str) -> set[str]:
     lines = text.splitlines()
     heads = (line for line, below in zip(lines, lines[1:], strict=False) if line.lstrip().startswith("|") and _TABLE_RULE.fullmatch(below.strip()))
     return {sentence for head in heads for sentence in _split_block(head.strip())}
+
+
+def headings(text: str) -> set[str]:
+    """Those of the sentences that are Markdown headings."""
+    return {sentence for line in text.splitlines() if _HEADING.match(line) for sentence in _split_block(line.strip())}
 
 
 def _blocks(text: str) -> list[str]:

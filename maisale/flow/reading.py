@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from maisale.frequency import telling
 from maisale.records import Chunk
 from maisale.stemming import stem, variants
-from maisale.text import content_words, fold, indexed_text, sentences, stop_words, table_heads, word_pairs, words
+from maisale.text import content_words, fold, headings, indexed_text, sentences, stop_words, table_heads, word_pairs, words
 
 PAIRS = 0.5  # of a sentence's pair coverage beside its word coverage; small words count in a pair: best sentence right .786 -> .800 (XQuAD en)
 ANSWER_TYPE = 0.2  # for a sentence that holds what is asked for: a number, a date, a name
 RANK = 0.1  # off for each passage in front, beside what its score is behind
 HIGHLIGHTS = 6  # a passage
+FEWEST_WORDS = 3  # of a sentence that says something by itself
 _WORD = re.compile(r"[^\W_]+")
 _APART = "\x1f"  # the unit separator: in no sentence and no word
 _NUMBER = re.compile(r"\d")
@@ -120,17 +121,24 @@ class Reader:
         return frozenset(words(indexed_text(chunk.title, chunk.heading, chunk.text)))
 
     def quotes(self, number: int, chunk: Chunk, rank: int = 0, behind: float = 0.0) -> list[Quote]:
-        """The sentences of a passage, scored. rank: 0 for the best passage. behind: how far its score is from the best one's."""
-        made, heads = [], table_heads(chunk.text)
+        """The sentences of a passage that can answer, scored. rank: 0 for the best passage. behind: how far its score is from the best one's."""
+        made, silent = [], table_heads(chunk.text) | headings(chunk.text)
         above = self._forms(f"{chunk.title} {chunk.heading}")
-        for position, sentence in enumerate(sentences(chunk.text)):
-            if sentence in heads:
-                continue  # the names of columns answer nothing
+        led: list[str] = []
+        every = sentences(chunk.text)
+        for position, sentence in enumerate(every):
+            if sentence in silent:
+                continue  # the names of columns answer nothing, nor do headings
             forms = self._forms(sentence)
-            # What the title says holds for every sentence below it: "Capacity: 12 litres" need not repeat the product.
-            score = _share(self._rare, [*forms, *above]) + PAIRS * _share(self._pairs, zip(forms, forms[1:], strict=False))
-            score += ANSWER_TYPE if self._holds_wanted(sentence) else 0.0
-            made.append(Quote(number, sentence, position, score - RANK * rank - behind))
+            asks = sentence.endswith("?")
+            if not asks and len(forms) >= FEWEST_WORDS:
+                # What the title says holds for every sentence below it: "Capacity: 12 litres" need not repeat the product. So does what a question asks.
+                score = _share(self._rare, [*forms, *above, *led]) + PAIRS * _share(self._pairs, zip(forms, forms[1:], strict=False))
+                score += ANSWER_TYPE if self._holds_wanted(sentence) else 0.0
+                led_to = every[position + 1] if sentence.endswith(":") and position + 1 < len(every) else ""
+                made.append(Quote(number, f"{sentence} {led_to}".rstrip(), position, score - RANK * rank - behind))
+            if asks or len(forms) >= FEWEST_WORDS:  # "Yes." stands between a question and its answer
+                led = forms if asks else []
         return made
 
     def highlights(self, chunk: Chunk) -> tuple[str, ...]:

@@ -48,6 +48,28 @@ def test_the_best_sentence_comes_first_and_sentences_stay_verbatim():
     assert all(quote.text in text for quote in quotes)
 
 
+def best(text, asked="How long does the warranty last?"):
+    return [quote.text for quote in prompts.best_quotes([passage(text)], reader(asked))]
+
+
+def test_a_question_in_the_text_is_not_quoted_and_its_answer_is():
+    assert best("How long does the warranty last? Yes. Two years for every purifier. Filters are sold apart from them.")[0] == "Two years for every purifier."
+
+
+def test_a_heading_is_not_quoted():
+    assert best("# How long the warranty lasts\n\nTwo years for every purifier.") == ["Two years for every purifier."]
+
+
+def test_a_sentence_that_leads_to_a_command_is_quoted_with_it():
+    text = "You can remove an old kernel using this command:\n\n```\ndpkg --purge linux-image-5\n```\n\nKernels are large."
+    assert best(text, "How do I remove an old kernel?")[0] == "You can remove an old kernel using this command: dpkg --purge linux-image-5"
+
+
+def test_of_others_as_good_the_sentence_that_goes_on_is_quoted():
+    text = "The warranty lasts long. It ends after two years. " + "Shops open at nine. " * 3
+    assert best(text)[:2] == ["The warranty lasts long.", "It ends after two years."]
+
+
 def test_quoted_text_becomes_no_html_image_link_or_citation():
     shown = prompts.as_shown("<img src=x> ![pixel](http://evil/x.png) [2] [a](javascript:x) `code`")
     assert "\\<img" in shown and "\\!" in shown and "\\[2]" in shown and "](j" not in shown
