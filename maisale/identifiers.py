@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -177,22 +177,25 @@ def _numbers(text: str, found: re.Match, sure: bool) -> Iterator[Identifier]:
     cuts = [False, *(bool(_APART.search(found[0][one.end() : two.start()])) for one, two in pairwise(groups)), True]
     first = 0
     while first < len(groups):
-        step = first + 1
+        step, said = first + 1, None
         for last in range(len(groups), first, -1):
-            if (first and not cuts[first]) or (last < len(groups) and not cuts[last]):
+            lengths = [len(group[0]) for group in groups[first:last]]
+            if (first and not cuts[first]) or (last < len(groups) and not cuts[last]) or not 8 <= sum(lengths) <= 19:
                 continue
             begin = groups[first].start()
             begin -= begin > 0 and (found[0][begin - 1] == "+" or (found[0][begin - 1] == "(" and ")" in found[0][begin : groups[last - 1].start()]))
             start, end = found.start() + begin, found.start() + groups[last - 1].end()
-            if kinds := list(_kinds(text[start:end], _said(text, start, end) if sure else _ALL_SAID)):
+            if said is None:
+                said = _said(text, start, end) if sure else _ALL_SAID
+            if kinds := list(_kinds(text[start:end], lengths, said)):
                 yield from (Identifier(kind, start, end, normal) for kind, normal in (kinds[:1] if sure else kinds))
                 step = last
                 break
         first = step
 
 
-def _kinds(written: str, said: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """(kind, normal) of what `written` is, the likeliest first."""
+def _kinds(written: str, lengths: Sequence[int], said: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """(kind, normal) of what `written` is, the likeliest first. lengths: of its groups of digits."""
     digits = "".join(char for char in written if char.isdigit())
     if "tax_code" in said and len(digits) in (10, 13) and mst.is_valid(digits):
         yield "tax_code", digits
@@ -200,11 +203,11 @@ def _kinds(written: str, said: frozenset[str]) -> Iterator[tuple[str, str]]:
         yield "citizen_id", digits
     if "tax_code" in said and "citizen_id" not in said and len(digits) == 12 and digits[:3] in _PROVINCES:
         yield "tax_code", digits  # since 2025 a citizen's number is their tax code
-    if "thing" in said and written[0] != "+":
-        return
+    if ("thing" in said or min(lengths) < 2) and written[0] != "+":
+        return  # "1 2 3 4 5" is a row of numbers
     if number := _phone(written, digits, said):
         yield "phone", number
-    if _CARD.fullmatch(digits) and luhn.is_valid(digits):
+    if _CARD.fullmatch(digits) and (set(lengths[:-1]) <= {4} or lengths[:2] == [4, 6]) and luhn.is_valid(digits):
         yield "card", digits
     if "citizen_id" not in said and _is_citizen(digits):
         yield "citizen_id", digits

@@ -114,7 +114,7 @@ class Door:
             where = ".".join(map(str, first["loc"])) or "The arguments"
             return _result(f"{where[:100]}: {first['msg'].removeprefix('Value error, ')}.", {"kind": "BadInput"}, wrong=True)
         except Exception as problem:  # the package would send its text, whatever it says; the log has the cause
-            log.exception("the tool %s failed", name[:40])
+            log.error("the tool %s failed:\n%s", name if name in {one.name for one in TOOLS} else "that was asked for", where(problem))
             return _result(f"This broke off inside Mai-Sale ({type(problem).__name__}). The log says more; try again.", {"kind": "Failed"}, wrong=True)
 
     async def _called(self, name: str, arguments: dict[str, Any], request: Any) -> CallToolResult:

@@ -26,6 +26,7 @@ from maisale.library.documents import delete_conversation
 from maisale.records import Ack, Reply, Scope, Writer
 from maisale.services import Services
 from maisale.store import conversations
+from maisale.tracebacks import where
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +171,7 @@ class Replies:
         except MaiSaleError as problem:
             end = {"state": "failed", "cause": str(problem)}
         except Exception as problem:  # the last resort of a task nobody awaits: an end with words, and the cause in the log
-            log.exception("reply %s failed", running.reply.id)
+            log.error("reply %s failed:\n%s", running.reply.id, where(problem))
             end = {"state": "failed", "cause": f"The answer broke off inside Mai-Sale ({type(problem).__name__}). The log says more; ask again."}
         await self._end(running, **end)
 

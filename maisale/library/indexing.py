@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -24,9 +24,11 @@ from maisale.library.messages import write_message
 from maisale.library.passages import Passages, slices
 from maisale.library.read_back import WORDS_LOST, read_back
 from maisale.library.reader_process import Reader
+from maisale.library.redacting import Redacting, redacted_chunks
 from maisale.records import Chunk, Job, Reached
 from maisale.services import Services
-from maisale.store import chunks, documents, jobs, ledger
+from maisale.store import chunks, documents, jobs, ledger, privacy
+from maisale.tracebacks import where
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class Indexing:
             "embed_document": self._embed_document,
             "embed_message": self._embed_message,
             "remove_vectors": self._remove_vectors,
+            "redact_tenant": Redacting(services, self._stopping).redact_tenant,
         }
 
     def close(self) -> None:
@@ -71,8 +74,7 @@ class Indexing:
             db.write(lambda tx: jobs.put_back(tx, job, cause, wait_s), bulk=bulk)
         except Exception as problem:  # recorded as the job's cause; another of its kind may go well
             cause = str(problem) if isinstance(problem, MaiSaleError) else f"The worker met an error of its own ({type(problem).__name__})."
-            # Without the exception's text, which may quote the document.
-            log.error("%s %s failed (%s):\n%s", job.kind, job.subject_id, type(problem).__name__, "".join(traceback.format_tb(problem.__traceback__)))
+            log.error("%s %s failed:\n%s", job.kind, job.subject_id, where(problem))
             db.write(lambda tx: jobs.fail(tx, job, cause) and self.give_up(tx, job, cause), bulk=bulk)
         else:
             db.write(lambda tx: jobs.finish(tx, job), bulk=bulk)
@@ -115,7 +117,8 @@ class Indexing:
             self._fail(job, str(problem))
             return
         chunked = Reached("chunked", time.time(), len(pieces))
-        self._passages.replace(job, row["owner_id"], document_chunks(row, pieces), [read, chunked])
+        made, counts = document_chunks(row, pieces, privacy.key_to_redact(self._services.db, row["tenant_id"]))
+        self._passages.replace(job, row["owner_id"], made, [read, chunked], counts)
 
     def _fail(self, job: Job, cause: str) -> None:
         """The document has failed for good; passages of an earlier version must not answer for it."""
@@ -211,10 +214,11 @@ class Indexing:
             if (tenant_id, kind) == (gone["tenant_id"], gone["kind"]):
                 index.delete(tenant_id, embedder, kind, keys)
 
-def document_chunks(row: Mapping[str, Any], pieces: Sequence[Piece]) -> list[Chunk]:
-    """The chunks of a document. row: of the table documents."""
+
+def document_chunks(row: Mapping[str, Any], pieces: Sequence[Piece], key: bytes | None) -> tuple[list[Chunk], Counter[str] | None]:
+    """The chunks of a document, and how many identifiers of each kind they hold. row: of the table documents. key: None leaves them as they are."""
     title = _title_of(pieces) or row["title"]
-    return [
+    made = [
         Chunk(
             key=f"{row['id']}#chunk_{piece.position}",
             tenant_id=row["tenant_id"],
@@ -231,6 +235,7 @@ def document_chunks(row: Mapping[str, Any], pieces: Sequence[Piece]) -> list[Chu
         )
         for piece in pieces
     ]
+    return (made, None) if key is None else redacted_chunks(made, key)
 
 
 def _title_of(pieces: Sequence[Piece]) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from maisale.contracts import LexicalIndex, Transaction
 from maisale.library.chunking import Part, chunk_text
+from maisale.library.redacting import redacted_chunks
 from maisale.records import Chunk
-from maisale.store import chunks, conversations
+from maisale.store import chunks, conversations, privacy
 
 
 def write_message(tx: Transaction, words: LexicalIndex, message_id: str) -> None:
@@ -35,6 +36,8 @@ def write_message(tx: Transaction, words: LexicalIndex, message_id: str) -> None
         )
         for piece in pieces
     ]
+    if made and (key := privacy.key_to_redact(tx, row["tenant_id"])):
+        made, _ = redacted_chunks(made, key)
     if made:
         chunks.insert_chunks(tx, row["user_id"], made)
         words.add(tx, made)

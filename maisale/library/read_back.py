@@ -11,9 +11,10 @@ from maisale.contracts import KeptIndex, Transaction
 from maisale.errors import ModelFailed
 from maisale.library.passages import SLICE, slices
 from maisale.records import Chunk, SearchFilter
+from maisale.redaction import words_text
 from maisale.services import Services
 from maisale.store import chunks
-from maisale.text import content_words, indexed_text, words
+from maisale.text import content_words, words
 
 SAMPLE = 8  # passages of a document that are searched for
 ASKED = 12  # words of a passage
@@ -45,8 +46,7 @@ def _lost_words(services: Services, sample: Sequence[Chunk]) -> list[Chunk]:
     """Those that no search for their words finds, though they have some."""
     lost = []
     for chunk in sample:
-        text = indexed_text(chunk.title, chunk.heading, chunk.text)
-        asked = " ".join((content_words(chunk.text) or words(text))[:ASKED])
+        asked = " ".join((content_words(chunk.sought[2]) or words(words_text(chunk)))[:ASKED])
         if asked and not _found(services, chunk, [hit.key for hit in services.words.search("documents", _inside(chunk), [(asked, 1.0)], ANSWERS)]):
             lost.append(chunk)
     return lost

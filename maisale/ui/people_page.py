@@ -36,7 +36,8 @@ def people_page(
     rows = "".join(_row(caller, user, step if user.id == opened else None, keys, fresh, clock) for user in users)
     teams = _teams(tenants, fresh, step, language) if caller.user.role == "instance_admin" else ""
     in_teams = teams and (step.name == "add_team" or (step.name == "delete_team" and step.id in {one.id for one in tenants}))
-    placed = opened or step.name == "new" or in_teams
+    private = _privacy(tenants, step, language)
+    placed = opened or step.name in ("new", "privacy") or in_teams
     invitation = _invitation(caller, tenants, step, language) if step.name == "new" else ""
     words = say(language, "invite_colleague")
     invite = "" if invitation else f'<button type="button" class="button accent" data-do="step" data-step="new">{words}</button>'
@@ -45,7 +46,7 @@ def people_page(
         f"<span>{say(language, 'people_summary', **counts)}</span>",
         f'{"" if placed else refusal(step)}{outcome(step, language)}{invitation}<div class="filters">{invite}{find_box(say(language, "find_person"))}</div>'
         f'<ul class="listed" aria-label="{say(language, "people")}">{rows}</ul>'
-        f'<p class="hint" data-none hidden>{say(language, "no_match")}</p>{teams}',
+        f'<p class="hint" data-none hidden>{say(language, "no_match")}</p>{teams}{private}',
         clock,
     )
 
@@ -137,6 +138,34 @@ def _asked(user: User, step: Step, fresh: bool, language: str) -> str:
     else:
         reasons, verb = [say(language, "new_invitation_why", name=user.name)], say(language, "make_invitation")
     return once_fresh(step, verb, reasons, fresh, language)
+
+
+def _privacy(tenants: Sequence[Tenant], step: Step, language: str) -> str:
+    """What becomes of personal data, for each team that the caller manages."""
+    rows = "".join(_choices(one, step, language) for one in tenants)
+    return (
+        f'<h2>{say(language, "personal_data")}</h2><p class="hint">{say(language, "redact_why")}</p><p class="hint">{say(language, "sees_why")}</p>'
+        f'<ul class="listed" aria-label="{say(language, "personal_data")}">{rows}</ul>'
+    )
+
+
+def _choices(tenant: Tenant, step: Step, language: str) -> str:
+    redact = chooser("redact", say(language, "redact"), _answers("redact", language), _on_off(tenant.redact))
+    sees = chooser("model_sees_originals", say(language, "sees"), _answers("sees", language), _on_off(tenant.model_sees_originals))
+    problem = refusal(step) if step.name == "privacy" and step.id == tenant.id else ""
+    return (
+        f'<li data-id="{esc(tenant.id)}"><div class="line"><span class="name"><b>{esc(tenant.name)}</b></span></div><div class="opened">'
+        f'<form class="fields" data-act="privacy" aria-label="{esc(say(language, "personal_data") + ": " + tenant.name)}">{redact}{sees}'
+        f'<button class="button">{say(language, "save")}</button></form>{problem}</div></li>'
+    )
+
+
+def _answers(setting: str, language: str) -> list[tuple[str, str]]:
+    return [(answer, say(language, f"{setting}_{answer}")) for answer in ("on", "off")]
+
+
+def _on_off(chosen: bool) -> str:
+    return "on" if chosen else "off"
 
 
 def _teams(tenants: Sequence[Tenant], fresh: bool, step: Step, language: str) -> str:
