@@ -17,7 +17,7 @@ from stdnum import iban, luhn
 from stdnum.exceptions import ValidationError
 from stdnum.vn import mst
 
-from maisale.text import fold
+from maisale.text import HASH_WORD, fold
 
 KINDS = ("email", "phone", "card", "iban", "citizen_id", "tax_code", "ip", "secret")
 BEFORE = 60  # characters in which the words that say what a number is may stand
@@ -70,6 +70,7 @@ _SECRET = re.compile(
     r"|msk_[0-9a-f]{16}_[\w-]{43}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,})(?![\w-])"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
 )
+_REPLACED = re.compile(HASH_WORD)
 _SECRET_SAID = re.compile(
     r"(?:api[ _-]?key|(?:access|secret|auth|private|bearer)[ _-]?(?:key|token)|client[ _-]?secret|bearer|token|secret|kh[oó][aá] api|m[aã] truy c[aậ]p)"
     r"[\"'*`]*\s*(?:[:=]|is|l[aà])?\s*[\"'*`]*([A-Za-z0-9][\w.+/=-]{14,}[\w+/=-])",
@@ -135,7 +136,7 @@ def _secrets(text: str) -> Iterator[Identifier]:
         yield Identifier("secret", found.start(), found.end(), found[0])
     for found in _SECRET_SAID.finditer(text):
         value = found[1].rstrip(".")
-        if sum(char.isdigit() for char in value) >= 2 and sum(char.isalpha() for char in value) >= 2:
+        if not _REPLACED.fullmatch(value) and sum(char.isdigit() for char in value) >= 2 and sum(char.isalpha() for char in value) >= 2:
             yield Identifier("secret", found.start(1), found.start(1) + len(value), value)
 
 

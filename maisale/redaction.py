@@ -28,6 +28,7 @@ NAMES = {
     "ip": "ip address",
     "secret": "secret",
 }
+Known = Callable[[Collection[str]], Collection[str]]  # given hash words, those that an index holds
 NOWHERE = f"zp{16 * '0'}z"  # a hash word that no text holds
 _HASHED = re.compile(rf" (?={HASH_WORD}›){HASH_WORD}")
 
@@ -49,14 +50,16 @@ def plain(text: str) -> str:
     return _HASHED.sub("", _replaced(text, found, b"")) if found else text
 
 
-def searched(title: str, heading: str, text: str, key: bytes) -> tuple[str, Counter[str]]:
-    """What Chunk.searched holds, empty when nothing was found; and the counts of `text` alone, for title and heading stand in many chunks."""
-    of_text, counts = redacted(text, key)
+def searched(title: str, heading: str, text: str, key: bytes, known: Known | None = None) -> tuple[str, Counter[str]]:
+    """What Chunk.searched holds, empty when nothing was found; and the counts of `text` alone, for title and heading stand in many chunks.
+
+    known: of a message, in which people name a number without saying what it is, as in a question.
+    """
     title, heading = title.replace(FIELDS_APART, " "), heading.replace(FIELDS_APART, " ")
-    of_title, of_heading = _line(title, key), _line(heading, key)
-    if not counts and (of_title, of_heading) == (title, heading):
-        return "", counts
-    return FIELDS_APART.join((of_title, of_heading, of_text)), counts
+    of_title, of_heading, of_text = as_indexed((title, heading, text), key, known) if known else (title, heading, text)
+    of_text, counts = redacted(of_text, key)
+    fields = (_line(of_title, key), _line(of_heading, key), of_text)
+    return "" if fields == (title, heading, text) else FIELDS_APART.join(fields), counts
 
 
 def counts_of(lines: Collection[str]) -> Counter[str]:
@@ -74,16 +77,19 @@ def vector_text(chunk: Chunk) -> str:
     return _HASHED.sub("", words_text(chunk)) if chunk.searched else words_text(chunk)
 
 
-def as_indexed(texts: Sequence[str], key: bytes, known: Callable[[Collection[str]], Collection[str]]) -> list[str]:
+def as_indexed(texts: Sequence[str], key: bytes, known: Known) -> list[str]:
     """Questions as the words of an index may meet them: a number whose hash word it holds becomes that word, every other one stays as it was typed.
 
     A passage says "MST" before a tax code, a question often does not: whether a number was replaced, only the index knows.
-    known: given hash words, those that the index holds.
     """
     found = [could_be(text) for text in texts]
-    wanted = {hash_word(one.normal, key) for some in found for one in some}
-    held = known(wanted) if wanted else ()
+    held = known({hash_word(one.normal, key) for some in found for one in some}) if any(found) else ()
     return [_replaced(text, _apart([one for one in some if hash_word(one.normal, key) in held]), key) for text, some in zip(texts, found, strict=True)]
+
+
+def hash_words(texts: Sequence[str], key: bytes) -> set[str]:
+    """Of everything in them that could identify somebody."""
+    return {hash_word(one.normal, key) for text in texts for one in could_be(text)}
 
 
 def _apart(found: Sequence[Identifier]) -> list[Identifier]:

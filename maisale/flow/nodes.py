@@ -23,6 +23,7 @@ from maisale.flow.reading import Question, Reader
 from maisale.flow.retriever import CandidateRetriever, candidates
 from maisale.flow.state import AgentState, Decision, Sources
 from maisale.records import FIELDS_APART, Candidate, Chunk, Citation, SearchFilter, Trace
+from maisale.store import privacy
 from maisale.store.documents import unread
 from maisale.text import asks, content_words, estimate_tokens, fold
 
@@ -51,7 +52,7 @@ def recall(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     """Reads the question, and looks for its answer in this conversation: its messages, its files, the sources of earlier answers."""
     sources, where = runtime.context, state["where"]
     said = [message.text for message in state["history"] if isinstance(message, HumanMessage)]
-    question = ranking.read_question(state["asked"], said, lambda texts: personal.as_searched(sources.db, sources.words, where.tenants, texts))
+    question = ranking.read_question(state["asked"], said, lambda texts: privacy.as_searched(sources.db, sources.words, where.tenants, texts))
     about = {word for text, _ in question.parts for word in content_words(text)}
     reader = Reader(question, sources.words.idf("documents", where.tenants, about))
     embedder = sources.embedder
@@ -124,7 +125,7 @@ def judge(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
 def compose(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     """Writes the prompt; the model's answer is streamed outside of the flow."""
     question, used = state["question"], _used(state)
-    shown = personal.as_shown(runtime.context.db, state["scope"].tenant_id)
+    shown = personal.as_shown(runtime.context.db, runtime.context.words, state["scope"].tenant_id, state["where"].tenants)
     history, passages = personal.veiled_turns(state["history"], shown), personal.veiled(used, shown)
     messages = prompts.prompt(shown(state["asked"]), question.language, history, passages, state["context_tokens"], state["outcome"] == "possible")
     return {"decision": Decision(state["outcome"], "", messages, _citations(used, state["reader"]), _trace(state, runtime, state["model_name"] or ""))}
@@ -170,7 +171,7 @@ def _said_before(state: AgentState, sources: Sources, reader: Reader) -> list[Ca
     """The turns of a conversation that its client keeps. In no index: the share of the question's words that they carry stands for both word scores."""
     made, here = [], _HERE[reader.language]
     texts = [message.text[:SAID_CHARACTERS] for message in state["history"]]
-    for position, (text, searched) in enumerate(zip(texts, personal.as_searched(sources.db, sources.words, state["where"].tenants, texts), strict=True)):
+    for position, (text, searched) in enumerate(zip(texts, privacy.as_searched(sources.db, sources.words, state["where"].tenants, texts), strict=True)):
         name = f"said#{position}"
         chunk = Chunk(f"{name}#chunk_0", state["scope"].tenant_id, "", here, text, 0, estimate_tokens(text), time.time(), message_id=name)
         if searched != text:

@@ -20,7 +20,7 @@ from maisale.library.chunking import Piece, chunk_text
 from maisale.library.embedders import Embedders
 from maisale.library.embedding import BATCH, Embedding
 from maisale.library.interruptions import Cancelled, GoOn, Stopping
-from maisale.library.messages import write_message
+from maisale.library.messages import known_numbers, write_message
 from maisale.library.passages import Passages, slices
 from maisale.library.read_back import WORDS_LOST, read_back
 from maisale.library.reader_process import Reader
@@ -138,7 +138,8 @@ class Indexing:
     # Vectors
 
     def _embed_message(self, job: Job) -> None:
-        self._services.db.write(lambda tx: write_message(tx, self._services.words, job.subject_id), bulk=job.lane == "bulk")
+        known = known_numbers(self._services, [job.subject_id])
+        self._services.db.write(lambda tx: write_message(tx, self._services.words, job.subject_id, known), bulk=job.lane == "bulk")
         if refused := [chunk for name in self._names(job) for chunk in self._embedding.embed(job, name)]:
             which = "It" if len(refused) == 1 else "A part of it"
             self._services.db.write(lambda tx: jobs.give_up(tx, job, f"{which} is found by words only: {REFUSED}."))
@@ -146,7 +147,8 @@ class Indexing:
     def _embed_messages(self, taken: Sequence[Job]) -> None:
         """All of them, and their end, in a few transactions. Raises when anything is in the way of one."""
         db, bulk = self._services.db, taken[0].lane == "bulk"
-        db.write(lambda tx: [write_message(tx, self._services.words, job.subject_id) for job in taken], bulk=bulk)
+        known = known_numbers(self._services, [job.subject_id for job in taken])
+        db.write(lambda tx: [write_message(tx, self._services.words, job.subject_id, known) for job in taken], bulk=bulk)
         indexed: list[tuple[str, list[str], float]] = []
         for name in self._embedders.wanted():
             if (embedder := self._services.embedder_named(name)) is None:

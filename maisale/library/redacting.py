@@ -12,17 +12,20 @@ from dataclasses import replace
 
 from maisale.contracts import Transaction
 from maisale.library.interruptions import Cancelled, GoOn
-from maisale.records import Chunk, Job
-from maisale.redaction import counts_of, searched
+from maisale.records import PUBLIC_TENANT, Chunk, Job
+from maisale.redaction import Known, counts_of, searched
 from maisale.services import Services
 from maisale.store import chunks, documents, jobs, ledger, privacy
 
 SLICE = 200  # passages in one transaction
 
 
-def redacted_chunks(made: Sequence[Chunk], key: bytes) -> tuple[list[Chunk], Counter[str]]:
-    """The same chunks with what is searched of them, and how many identifiers of each kind they hold; a title or heading of several counts once."""
-    found = [searched(chunk.title, chunk.heading, chunk.text, key) for chunk in made]
+def redacted_chunks(made: Sequence[Chunk], key: bytes, known: Known | None = None) -> tuple[list[Chunk], Counter[str]]:
+    """The same chunks with what is searched of them, and how many identifiers of each kind they hold; a title or heading of several counts once.
+
+    known: for messages, as in redaction.searched.
+    """
+    found = [searched(chunk.title, chunk.heading, chunk.text, key, known) for chunk in made]
     lines = {line for chunk in made for line in (chunk.title, *chunk.heading.split(" > "))}
     counts = sum((counts for _, counts in found), counts_of(lines))
     return [replace(chunk, searched=text) for chunk, (text, _) in zip(made, found, strict=True)], counts
@@ -41,11 +44,11 @@ class Redacting:
         for document_id in documents.documents_of_tenant(db, tenant_id):
             go_on()
             self._redact_document(job, document_id, key)
-        after = ""
+        known, after = privacy.known_to(self._services.words, (tenant_id, PUBLIC_TENANT)), ""
         while page := chunks.page(db, tenant_id, "messages", after, SLICE):
             go_on()
             after = page[-1].key
-            self._write(job, _changed(page, key)[0])
+            self._write(job, _changed(page, key, known)[0])
 
     def _redact_document(self, job: Job, document_id: str, key: bytes | None) -> None:
         changed, counts = _changed(chunks.chunks_of(self._services.db, document_id), key)
@@ -82,7 +85,7 @@ class Redacting:
             self._services.wake(job_id)
 
 
-def _changed(old: Sequence[Chunk], key: bytes | None) -> tuple[list[Chunk], Counter[str] | None]:
+def _changed(old: Sequence[Chunk], key: bytes | None, known: Known | None = None) -> tuple[list[Chunk], Counter[str] | None]:
     """Those of `old` of which something else is to be searched, and the counts of all; None where personal data stays."""
-    made, counts = ([replace(chunk, searched="") for chunk in old], None) if key is None else redacted_chunks(old, key)
+    made, counts = ([replace(chunk, searched="") for chunk in old], None) if key is None else redacted_chunks(old, key, known)
     return [new for new, before in zip(made, old, strict=True) if new.searched != before.searched], counts

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection, Sequence
 
-from maisale.contracts import Database, Transaction
+from maisale.contracts import Database, LexicalIndex, Transaction
+from maisale.redaction import NOWHERE, Known, as_indexed
 from maisale.store import jobs
 from maisale.store.facts import REDACTION_KEY, get_fact, set_fact
 
@@ -31,6 +33,24 @@ def redacts(source: Database | Transaction, tenant_id: str) -> bool:
 
 def model_sees_originals(source: Database | Transaction, tenant_id: str) -> bool:
     return _chosen(source, tenant_id, "model_sees_originals")
+
+
+def known_to(words: LexicalIndex, tenants: Sequence[str]) -> Known:
+    """Which hash words the word indexes of these tenants hold."""
+
+    def known(hash_words: Collection[str]) -> Collection[str]:
+        held: set[str] = set()
+        for kind in ("documents", "messages"):
+            idf = words.idf(kind, tenants, [*hash_words, NOWHERE])
+            held |= {word for word in hash_words if idf[word] < idf[NOWHERE]}
+        return held
+
+    return known
+
+
+def as_searched(db: Database, words: LexicalIndex, tenants: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Questions in which a number that the word indexes of these tenants know by its hash word stands as that word."""
+    return as_indexed(texts, key(db), known_to(words, tenants))
 
 
 def choose(tx: Transaction, tenant_id: str, *, redact: bool, model_sees_originals: bool) -> str | None:

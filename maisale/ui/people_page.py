@@ -36,8 +36,8 @@ def people_page(
     rows = "".join(_row(caller, user, step if user.id == opened else None, keys, fresh, clock) for user in users)
     teams = _teams(tenants, fresh, step, language) if caller.user.role == "instance_admin" else ""
     in_teams = teams and (step.name == "add_team" or (step.name == "delete_team" and step.id in {one.id for one in tenants}))
-    private = _privacy(tenants, step, language)
-    placed = opened or step.name in ("new", "privacy") or in_teams
+    in_privacy = step.name == "privacy" and step.id in {one.id for one in tenants}
+    placed = opened or step.name == "new" or in_teams or in_privacy
     invitation = _invitation(caller, tenants, step, language) if step.name == "new" else ""
     words = say(language, "invite_colleague")
     invite = "" if invitation else f'<button type="button" class="button accent" data-do="step" data-step="new">{words}</button>'
@@ -46,7 +46,7 @@ def people_page(
         f"<span>{say(language, 'people_summary', **counts)}</span>",
         f'{"" if placed else refusal(step)}{outcome(step, language)}{invitation}<div class="filters">{invite}{find_box(say(language, "find_person"))}</div>'
         f'<ul class="listed" aria-label="{say(language, "people")}">{rows}</ul>'
-        f'<p class="hint" data-none hidden>{say(language, "no_match")}</p>{teams}{private}',
+        f'<p class="hint" data-none hidden>{say(language, "no_match")}</p>{teams}{_privacy(tenants, step, language)}',
         clock,
     )
 

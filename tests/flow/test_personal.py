@@ -7,7 +7,6 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from maisale.flow.graph import decide
-from maisale.flow.personal import as_searched
 from maisale.records import Chunk, Scope, SearchFilter
 from maisale.redaction import plain, searched
 from maisale.store import privacy
@@ -79,7 +78,7 @@ def test_the_kind_is_still_a_word_to_search_for(people):
 
 def test_another_tenants_index_knows_nothing(people):
     elsewhere = SearchFilter(("tenant-b",), ("policies",))
-    asked = as_searched(people.services.db, people.services.words, elsewhere.tenants, ["0912345678"])
+    asked = privacy.as_searched(people.services.db, people.services.words, elsewhere.tenants, ["0912345678"])
     assert asked == ["0912345678"]
     decision = decide(people.services, "0912345678", Scope("tenant-b", "hoa"), elsewhere, "")
     assert decision.outcome == "abstain" and decision.citations == ()
