@@ -5,6 +5,7 @@ Going through a tenant may be repeated and broken off anywhere: each slice of pa
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -31,6 +32,10 @@ def redacted_chunks(made: Sequence[Chunk], key: bytes, known: Known | None = Non
     return [replace(chunk, searched=text) for chunk, (text, _) in zip(made, found, strict=True)], counts
 
 
+class _ChosenOtherwise(Exception):
+    """Since this job began; a newer one goes through the tenant."""
+
+
 class Redacting:
     """Goes through a tenant. For several threads at once, each with a job of its own."""
 
@@ -39,8 +44,11 @@ class Redacting:
 
     def redact_tenant(self, job: Job) -> None:
         """Every passage of the tenant `job.subject_id` as the tenant has it now; what changed is embedded anew. Raises Cancelled, Stopping."""
-        db, tenant_id = self._services.db, job.subject_id
-        key, go_on = privacy.key_to_redact(db, tenant_id), GoOn(db, job, self._stopping)
+        with contextlib.suppress(_ChosenOtherwise):
+            self._go_through(job, privacy.key_to_redact(self._services.db, job.subject_id))
+
+    def _go_through(self, job: Job, key: bytes | None) -> None:
+        db, tenant_id, go_on = self._services.db, job.subject_id, GoOn(self._services.db, job, self._stopping)
         for document_id in documents.documents_of_tenant(db, tenant_id):
             go_on()
             self._redact_document(job, document_id, key)
@@ -48,26 +56,28 @@ class Redacting:
         while page := chunks.page(db, tenant_id, "messages", after, SLICE):
             go_on()
             after = page[-1].key
-            self._write(job, _changed(page, key, known)[0])
+            self._write(job, key, _changed(page, key, known)[0])
 
     def _redact_document(self, job: Job, document_id: str, key: bytes | None) -> None:
         changed, counts = _changed(chunks.chunks_of(self._services.db, document_id), key)
         for start in range(0, len(changed), SLICE):
-            self._write(job, changed[start : start + SLICE])
+            self._write(job, key, changed[start : start + SLICE])
 
         def note(tx: Transaction) -> None:
+            _check_choice(tx, job, key)
             row = documents.document_row(tx, document_id)
             if row and row["chunks"]:
                 documents.note_identifiers(tx, document_id, counts)
 
         self._services.db.write(note, bulk=True)
 
-    def _write(self, job: Job, changed: Sequence[Chunk]) -> None:
+    def _write(self, job: Job, key: bytes | None, changed: Sequence[Chunk]) -> None:
         """These passages with their words, searchable as they are now by words alone; adds the jobs that embed them."""
 
         def work(tx: Transaction) -> list[str]:
             if not jobs.renew(tx, job):
                 raise Cancelled("It was cancelled.")
+            _check_choice(tx, job, key)
             kept = [chunk for chunk in changed if chunks.set_searched(tx, chunk)]
             self._services.words.add(tx, kept)
             chunks.delete_vectors(tx, [chunk.key for chunk in kept])
@@ -83,6 +93,11 @@ class Redacting:
 
         for job_id in self._services.db.write(work, bulk=True) if changed else []:
             self._services.wake(job_id)
+
+
+def _check_choice(tx: Transaction, job: Job, key: bytes | None) -> None:
+    if privacy.redacts(tx, job.subject_id) != (key is not None):
+        raise _ChosenOtherwise
 
 
 def _changed(old: Sequence[Chunk], key: bytes | None, known: Known | None = None) -> tuple[list[Chunk], Counter[str] | None]:

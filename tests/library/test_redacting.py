@@ -1,10 +1,13 @@
 """Personal data in documents and messages: out of words and vectors from the first moment, and again whenever the tenant chooses otherwise."""
 
+import threading
+
 import numpy as np
 import pytest
 from hand import LINH, Worker
 
 from maisale.backends.sqlite import SQLiteDatabase
+from maisale.library.redacting import Redacting, _ChosenOtherwise
 from maisale.records import SearchFilter
 from maisale.redaction import hash_word, vector_text
 from maisale.services import open_services
@@ -109,6 +112,20 @@ def test_a_choice_made_while_a_document_is_being_written_counts_for_it_too(worke
     worker.indexing._passages.replace = choose_and_write
     worker.work()
     assert "0912 345 678" in bodies(worker)
+
+
+def test_a_job_that_the_choice_has_overtaken_leaves_the_rest_to_the_newer_one(worker):
+    worker.receive(TEXT)
+    worker.work()
+    choose(worker, redact=False)
+    older = jobs.claim(worker.db, jobs.due(worker.db, 1)[0])
+    go_through = Redacting(worker.services, threading.Event())._go_through
+    choose(worker, redact=True)
+    with pytest.raises(_ChosenOtherwise):
+        go_through(older, None)
+    worker.indexing.do(older)
+    worker.work()
+    assert "0912" not in bodies(worker) and worker.document().identifiers == {"phone": 1}
 
 
 def test_what_an_earlier_version_indexed_is_gone_through_once(settings, tmp_path):
