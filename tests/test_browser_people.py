@@ -197,7 +197,7 @@ def test_an_admin_chooses_what_becomes_of_personal_data(app, browser):
     expect(form.get_by_label("In vectors and indexes")).to_have_value("on")
     form.get_by_label("The model that answers reads").select_option("off")
     form.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("status")).to_contain_text("The choice for default is kept.")
+    expect(page.locator(".outcome")).to_contain_text("The choice for default is kept.")
     expect(form.get_by_label("The model that answers reads")).to_have_value("off")
     pictures(page, "people-privacy")
     assert spills(page) == [] and visitor.complaints == []

@@ -154,9 +154,9 @@ def _choices(tenant: Tenant, step: Step, language: str) -> str:
     sees = chooser("model_sees_originals", say(language, "sees"), _answers("sees", language), _on_off(tenant.model_sees_originals))
     problem = refusal(step) if step.name == "privacy" and step.id == tenant.id else ""
     return (
-        f'<li data-id="{esc(tenant.id)}"><div class="line"><span class="name"><b>{esc(tenant.name)}</b></span></div><div class="opened">'
+        f'<li data-id="{esc(tenant.id)}"><div class="line"><span class="name"><b>{esc(tenant.name)}</b></span></div>'
         f'<form class="fields" data-act="privacy" aria-label="{esc(say(language, "personal_data") + ": " + tenant.name)}">{redact}{sees}'
-        f'<button class="button">{say(language, "save")}</button></form>{problem}</div></li>'
+        f'<button class="button">{say(language, "save")}</button></form>{problem}</li>'
     )
 
 
