@@ -30,7 +30,7 @@ NAMES = {
 }
 Known = Callable[[Collection[str]], Collection[str]]  # given hash words, those that an index holds
 NOWHERE = f"zp{16 * '0'}z"  # a hash word that no text holds
-_HASHED = re.compile(rf" (?={HASH_WORD}›){HASH_WORD}")
+_HASHED = re.compile(rf" {HASH_WORD}(?=›)")
 
 
 def hash_word(normal: str, key: bytes) -> str:

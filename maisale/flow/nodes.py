@@ -52,7 +52,7 @@ def recall(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     """Reads the question, and looks for its answer in this conversation: its messages, its files, the sources of earlier answers."""
     sources, where = runtime.context, state["where"]
     said = [message.text for message in state["history"] if isinstance(message, HumanMessage)]
-    question = ranking.read_question(state["asked"], said, lambda texts: privacy.as_searched(sources.db, sources.words, where.tenants, texts))
+    question = ranking.read_question(state["asked"], said, lambda texts: _as_searched(state, sources, texts))
     about = {word for text, _ in question.parts for word in content_words(text)}
     reader = Reader(question, sources.words.idf("documents", where.tenants, about))
     embedder = sources.embedder
@@ -171,7 +171,7 @@ def _said_before(state: AgentState, sources: Sources, reader: Reader) -> list[Ca
     """The turns of a conversation that its client keeps. In no index: the share of the question's words that they carry stands for both word scores."""
     made, here = [], _HERE[reader.language]
     texts = [message.text[:SAID_CHARACTERS] for message in state["history"]]
-    for position, (text, searched) in enumerate(zip(texts, privacy.as_searched(sources.db, sources.words, state["where"].tenants, texts), strict=True)):
+    for position, (text, searched) in enumerate(zip(texts, _as_searched(state, sources, texts), strict=True)):
         name = f"said#{position}"
         chunk = Chunk(f"{name}#chunk_0", state["scope"].tenant_id, "", here, text, 0, estimate_tokens(text), time.time(), message_id=name)
         if searched != text:
@@ -179,6 +179,12 @@ def _said_before(state: AgentState, sources: Sources, reader: Reader) -> list[Ca
         share = reader.chunk_coverage(chunk)
         made.append(Candidate(chunk, word_score=share, stem_score=share))
     return made
+
+
+def _as_searched(state: AgentState, sources: Sources, texts: Sequence[str]) -> list[str]:
+    """With the hash words of the numbers that the indexes know, or a conversation that is in no index."""
+    said = [message.text for message in state["history"]] if state["said_is_source"] else ()
+    return privacy.as_searched(sources.db, sources.words, state["where"].tenants, texts, said)
 
 
 def _once(found: Iterable[Candidate]) -> list[Candidate]:

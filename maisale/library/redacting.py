@@ -64,7 +64,7 @@ class Redacting:
             self._write(job, key, changed[start : start + SLICE])
 
         def note(tx: Transaction) -> None:
-            _check_choice(tx, job, key)
+            _go_on(tx, job, key)
             row = documents.document_row(tx, document_id)
             if row and row["chunks"]:
                 documents.note_identifiers(tx, document_id, counts)
@@ -75,9 +75,7 @@ class Redacting:
         """These passages with their words, searchable as they are now by words alone; adds the jobs that embed them."""
 
         def work(tx: Transaction) -> list[str]:
-            if not jobs.renew(tx, job):
-                raise Cancelled("It was cancelled.")
-            _check_choice(tx, job, key)
+            _go_on(tx, job, key)
             kept = [chunk for chunk in changed if chunks.set_searched(tx, chunk)]
             self._services.words.add(tx, kept)
             chunks.delete_vectors(tx, [chunk.key for chunk in kept])
@@ -95,7 +93,10 @@ class Redacting:
             self._services.wake(job_id)
 
 
-def _check_choice(tx: Transaction, job: Job, key: bytes | None) -> None:
+def _go_on(tx: Transaction, job: Job, key: bytes | None) -> None:
+    """The job is wanted still, and so is what it does."""
+    if not jobs.renew(tx, job):
+        raise Cancelled("It was cancelled.")
     if privacy.redacts(tx, job.subject_id) != (key is not None):
         raise _ChosenOtherwise
 

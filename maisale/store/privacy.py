@@ -6,7 +6,8 @@ import secrets
 from collections.abc import Collection, Sequence
 
 from maisale.contracts import Database, LexicalIndex, Transaction
-from maisale.redaction import NOWHERE, Known, as_indexed
+from maisale.identifiers import find
+from maisale.redaction import NOWHERE, Known, as_indexed, hash_word
 from maisale.store import jobs
 from maisale.store.facts import REDACTION_KEY, get_fact, set_fact
 
@@ -48,9 +49,14 @@ def known_to(words: LexicalIndex, tenants: Sequence[str]) -> Known:
     return known
 
 
-def as_searched(db: Database, words: LexicalIndex, tenants: Sequence[str], texts: Sequence[str]) -> list[str]:
-    """Questions in which a number that the word indexes of these tenants know by its hash word stands as that word."""
-    return as_indexed(texts, key(db), known_to(words, tenants))
+def as_searched(db: Database, words: LexicalIndex, tenants: Sequence[str], texts: Sequence[str], said: Sequence[str] = ()) -> list[str]:
+    """Questions in which a number that the word indexes of these tenants know by its hash word stands as that word.
+
+    said: what is searched beside the indexes; the numbers in it are known too.
+    """
+    secret, indexed = key(db), known_to(words, tenants)
+    here = {hash_word(one.normal, secret) for text in said for one in find(text)}
+    return as_indexed(texts, secret, lambda wanted: {*indexed(wanted), *here})
 
 
 def choose(tx: Transaction, tenant_id: str, *, redact: bool, model_sees_originals: bool) -> str | None:
