@@ -160,6 +160,7 @@ REFUSED = [
     ("mai", "POST", "/v1/users/{linh}/keys", {"json": {}}),
     ("minh", "GET", "/v1/tenants", {}),
     ("mai", "POST", "/v1/tenants", {"json": {"name": "x"}}),
+    ("mai", "PATCH", "/v1/tenants/{tenant}", {"json": {"redact": False}}),
     ("mai", "DELETE", "/v1/tenants/{tenant}", {}),
     ("minh", "GET", "/v1/audit", {}),
 ]
