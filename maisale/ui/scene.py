@@ -31,7 +31,6 @@ from maisale.ui.texts import LANGUAGES, say
 
 MINUTES_COOKIE = "maisale_minutes"  # how far the browser's clock is ahead of UTC; behaviour.js sets it
 WORKER_MAY_MISS_S = 20.0
-LISTED = 50  # documents to choose from or to name with @; each is sent with the page
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +108,7 @@ def rail_for(services: Services, who: Reader, open_id: str) -> str:
 def header_for(services: Services, who: Reader, title: str, choice: str, conversation_id: str) -> str:
     collections = documents.list_collections(services.db, who.scope)
     only = chosen_documents(services, who, choice, conversation_id)
-    newest = documents.document_names(services.db, who.scope, conversation_id, LISTED)
-    # Those that are chosen stay in the list, however old they are.
-    listed = [*newest, *(one for one in only if one not in newest)]
-    return panels.header(title, searched(services, who, choice), collections, services.models.status, who.language, listed, only)
+    return panels.header(title, searched(services, who, choice), collections, services.models.status, who.language, only)
 
 
 def chosen_for(services: Services, who: Reader, choice: str, conversation_id: str) -> str:

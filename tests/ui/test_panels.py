@@ -64,11 +64,11 @@ def test_the_header_names_what_is_searched_and_who_answers():
     assert "Searching Policies · 3 documents" in shown and "gpt-oss" in shown and 'value="Policies" checked' in shown and 'value="Old">' in shown
 
 
-def test_single_documents_can_be_chosen_and_the_chosen_ones_stand_first():
-    listed = [Named("1", "a.md", "x/a.md", "Policies"), Named("2", "Note", "note.md", "")]
-    shown = header("RO-9", ("Policies",), [Collection("1", "t", "u", "Policies", "tenant", 3)], WELL, "vi", listed, listed[1:])
-    assert "Đang tìm trong 1 tài liệu<" in shown and shown.index('value="2" checked') < shown.index('value="1">')
-    assert "note.md" in chosen(listed[1:], "vi") and 'aria-label="Gỡ: note.md"' in chosen(listed[1:], "vi") and chosen([], "vi") == ""
+def test_the_chosen_documents_stand_in_the_header_s_form_and_no_other():
+    only = [Named("2", "Note", "note.md", "")]
+    shown = header("RO-9", ("Policies",), [Collection("1", "t", "u", "Policies", "tenant", 3)], WELL, "vi", only)
+    assert "Đang tìm trong 1 tài liệu<" in shown and 'value="2" checked' in shown and shown.count("data-document=") == 1
+    assert "note.md" in chosen(only, "vi") and 'aria-label="Gỡ: note.md"' in chosen(only, "vi") and chosen([], "vi") == ""
 
 
 def test_the_empty_page_says_where_the_data_goes():
