@@ -64,21 +64,61 @@
     root.dataset.page = page;
     document.body.classList.remove("rail-open", "src-open");
     write({ at: page === "chat" ? "" : page });
-    if (page === "documents") send("documents", "select", { do: "show" });
+    if (page === "documents") look();
     if (ACTING.includes(page)) act(page, { do: "show" });
   };
   window.addEventListener("popstate", () => location.reload());
 
-  const filter = (input) => {
-    const scope = input.closest("nav, section"), wanted = fold(input.value), kind = scope.querySelector(".filter[aria-pressed=true]")?.dataset.filter || "all";
+  const filter = (input) => { // people and conversations, which the page holds all; documents are found by the server
+    const scope = input.closest("nav, section"), wanted = fold(input.value);
     let seen = 0;
     scope.querySelectorAll("[data-folded]").forEach((row) => {
-      row.hidden = !row.dataset.folded.includes(wanted) || (kind !== "all" && row.dataset.kind !== kind);
+      row.hidden = !row.dataset.folded.includes(wanted);
       seen += !row.hidden;
     });
     scope.querySelectorAll(".day").forEach((day) => { day.hidden = !day.querySelector("[data-folded]:not([hidden])"); });
     scope.querySelectorAll("[data-none]").forEach((one) => { one.hidden = seen > 0 || !wanted; });
   };
+  // What the documents page shows: sent with each of its events, and by the clock, so that a redraw shows the same.
+  const view = { find: "", kind: "all", after: "", opened: "", letters: "", drawn: "" };
+  const look = (changes = {}, done = {}) => send("documents", "select", { do: "show", ...Object.assign(view, changes), ...done });
+  const seeker = { timer: 0, on: false, text: null, at: [0, 0] }; // the search box: what is typed and the cursor outlive a redraw, which brings another box
+  const SEEKER = "#documents [data-find]";
+  const seek = (input) => {
+    seeker.text = input.value;
+    clearTimeout(seeker.timer);
+    seeker.timer = setTimeout(() => look({ find: input.value, after: "" }), 200);
+  };
+  const sought = (box) => {
+    if (seeker.text !== null) box.value = seeker.text;
+    if (!seeker.on) return;
+    const [start, end] = seeker.at;
+    box.focus({ preventScroll: true });
+    box.setSelectionRange(start, end);
+  };
+  document.addEventListener("focusin", (event) => { seeker.on = Boolean(event.target.matches?.(SEEKER)); });
+  document.addEventListener("pointerdown", (event) => { if (!event.target.matches?.(SEEKER)) seeker.on = false; }, true);
+  document.addEventListener("selectionchange", () => {
+    const box = document.activeElement;
+    if (box?.matches?.(SEEKER)) seeker.at = [box.selectionStart, box.selectionEnd];
+  });
+  const age = (time, words, language) => {
+    const at = new Date(time.dataset.at * 1000), now = new Date(), minutes = Math.floor((now - at) / 60_000);
+    const days = Math.round((new Date(now.toDateString()) - new Date(at.toDateString())) / 86_400_000);
+    if (minutes < 1) return words.just_now;
+    if (minutes < 60) return words.minutes_ago.replace("{n}", minutes);
+    if (days < 1) return words.hours_ago.replace("{n}", Math.floor(minutes / 60));
+    if (days === 1) return words.yesterday.toLowerCase();
+    return at.toLocaleDateString(language, language === "vi" ? {} : { day: "numeric", month: "short", ...(at.getFullYear() === now.getFullYear() ? {} : { year: "numeric" }) });
+  };
+  const ages = () => {
+    const page = find("[data-ages]"), words = page && JSON.parse(page.dataset.ages);
+    page?.querySelectorAll("time[data-at]").forEach((time) => {
+      const text = age(time, words, page.lang === "vi" ? "vi" : "en-GB");
+      if (time.textContent !== text) time.textContent = text;
+    });
+  };
+  setInterval(ages, 15_000);
   const drawer = (wanted) => {
     document.body.classList.toggle("src-open", wanted);
     find("[data-drawer]")?.setAttribute("aria-expanded", document.body.classList.contains("src-open"));
@@ -279,8 +319,10 @@
     else if (what === "rename") { const form = item.querySelector(".renaming"); row(button, form, true); form.firstChild.focus(); form.firstChild.select(); }
     else {
       if (panel === "rail" && what !== "delete") { go("chat"); drawer(false); }
-      if (what === "steps") open.steps = open.steps === id ? "" : id;
-      send(panel, "select", panel === "documents" ? { do: what, id, opened: open.steps || "" } : { do: what, id });
+      if (panel !== "documents") return send(panel, "select", { do: what, id });
+      open.turned = what === "turn";
+      const changes = { steps: { opened: view.opened === id ? "" : id }, letters: { letters: view.letters ? "" : "1" }, turn: { after: button.dataset.after } };
+      look(changes[what], { do: what, id });
     }
   };
 
@@ -322,8 +364,7 @@
     else if ((one = hit("[data-drop]"))) choose(one.dataset.drop);
     else if ((one = hit("[data-filter]"))) {
       one.parentElement.querySelectorAll("[data-filter]").forEach((other) => other.setAttribute("aria-pressed", other === one));
-      open["documents-filter"] = one.dataset.filter;
-      filter(one.parentElement.querySelector("[data-find]"));
+      look({ kind: one.dataset.filter, after: "" });
     } else if ((one = hit("[data-theme]"))) { store.setItem("theme", one.dataset.theme); theme(); }
     else if ((one = hit("[data-language]"))) { cookie("maisale_language", one.dataset.language); send("account", "apply", { language: one.dataset.language }); }
   }, true);
@@ -333,7 +374,8 @@
     if (event.target.matches?.("#composer textarea")) offerNames(event.target);
     if (event.target.matches?.(".why input")) offerWhy(event.target.value, event.target);
     if (event.target.matches?.("[data-find-document]")) { choosing.typed = event.target.value; listNames(event.target.value, event.target.closest("fieldset")); }
-    if (input) { open[["rail", "documents", "people"].find((name) => input.closest(`#${name}`))] = input.value; filter(input); }
+    if (input?.closest("#documents")) seek(input);
+    else if (input) { open[["rail", "people"].find((name) => input.closest(`#${name}`))] = input.value; filter(input); }
   });
   document.addEventListener("submit", (event) => {
     const form = event.target;
@@ -399,11 +441,17 @@
     const places = ["[data-focus]", row && `${row} ${opener}`, row && `${row} .button`, asked.back && opener];
     places.filter(Boolean).map((place) => element.querySelector(place)).find(Boolean)?.focus();
   };
+  const drawn = (element, search) => { // the documents page
+    view.drawn = element.querySelector("[data-drawn]")?.dataset.drawn || "";
+    ages();
+    if (search) sought(search);
+    if (open.turned) element.querySelector(".filters")?.scrollIntoView({ block: "start" });
+    open.turned = false;
+  };
   const redrawn = (panel, element) => {
     const search = element.querySelector("[data-find]"), list = element.querySelector("[data-scroll]");
-    const chip = open[`${panel}-filter`] && element.querySelector(`[data-filter="${open[`${panel}-filter`]}"]`);
-    if (chip) element.querySelectorAll("[data-filter]").forEach((other) => other.setAttribute("aria-pressed", other === chip));
-    if (search && (open[panel] || chip)) { search.value = open[panel] || ""; filter(search); }
+    if (search && open[panel]) { search.value = open[panel]; filter(search); }
+    if (panel === "documents") drawn(element, search);
     if (list) list.scrollTop = open[`${panel}-top`] || 0;
     if (panel === "sources" && open.cite) { cite(open.cite); open.cite = null; }
     if (panel === "header") chooseAgain(element);
@@ -412,12 +460,12 @@
     if (panel === "account") theme();
     if (ACTING.includes(panel)) acted(panel, element);
     if (panel === "verdicts") judged();
-    if (panel === "documents" && !element.querySelector(".documents-page") && root.dataset.page === "documents") send("documents", "select", { do: "show" });
+    if (panel === "documents" && !element.querySelector(".documents-page") && root.dataset.page === "documents") look();
   };
   window.maisale = {
     panel: (name, element, trigger, watch) => { triggers[name] = trigger; redrawn(name, element); watch("value", () => redrawn(name, element)); },
     opened: (id) => { write({ c: id }, address().has("c") || !id); },
     asked: () => address().get("c") || "",
-    page: () => (root.dataset.page === "documents" && open.steps ? `documents ${open.steps}` : root.dataset.page),
+    page: () => (root.dataset.page === "documents" ? `documents ${JSON.stringify(view)}` : root.dataset.page),
   };
 })();
