@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from maisale.ui import texts_account, texts_documents
 
+_KINDS_EN = "PDF, Word, Excel, PowerPoint, web pages, CSV, JSON, e-mail (EML), Markdown or text"
+_KINDS_VI = "PDF, Word, Excel, PowerPoint, trang web, CSV, JSON, thư (EML), Markdown hoặc văn bản"
 LANGUAGES = {"en": "English", "vi": "Tiếng Việt"}
 
 _EN = {
@@ -77,7 +79,7 @@ _EN = {
     "what_to_know": "What do you want to know?",
     "ask_in": "Ask in English or Vietnamese, with or without diacritics. Every answer shows the passages it rests on.",
     "drop_to_ask": "Drop files here to ask about them",
-    "drop_to_ask_who": "PDF, Word, Excel, PowerPoint, Markdown or text, up to {mb} MB. Only you and this conversation see them.",
+    "drop_to_ask_who": f"{_KINDS_EN}, up to {{mb}} MB. Only you and this conversation see them.",
     "answered_by_model": "Answered by {model} on {host}. Nothing leaves it.",
     "own_server": "your own server",
     "answered_by_quotations": "Answered with quotations from your documents, on this server. Nothing leaves it.",
@@ -161,7 +163,7 @@ _EN = {
     "n_in_progress": "{n} in progress",
     "n_failed": "{n} failed",
     "drop_here": "Drop files here or choose them",
-    "drop_here_who": "PDF, Word, Excel, PowerPoint, Markdown or text, up to {mb} MB each. They go to the collection {collection}, which your team reads.",
+    "drop_here_who": f"{_KINDS_EN}, up to {{mb}} MB each. They go to the collection {{collection}}, which your team reads.",
     "all": "All",
     "in_progress": "In progress",
     "failed_filter": "Failed",
@@ -268,7 +270,7 @@ _VI = {
     "what_to_know": "Cần biết điều gì?",
     "ask_in": "Hỏi bằng tiếng Việt hoặc tiếng Anh, có dấu hay không dấu đều được. Mỗi câu trả lời đều cho thấy các đoạn làm căn cứ.",
     "drop_to_ask": "Thả tệp vào đây để hỏi về nội dung",
-    "drop_to_ask_who": "PDF, Word, Excel, PowerPoint, Markdown hoặc văn bản, tối đa {mb} MB. Chỉ mình người gửi và cuộc trò chuyện này thấy.",
+    "drop_to_ask_who": f"{_KINDS_VI}, tối đa {{mb}} MB. Chỉ mình người gửi và cuộc trò chuyện này thấy.",
     "answered_by_model": "Trả lời bởi {model} trên {host}. Không có gì rời khỏi đó.",
     "own_server": "máy chủ riêng",
     "answered_by_quotations": "Trả lời bằng trích dẫn từ tài liệu, ngay trên máy chủ này. Không có gì rời khỏi đó.",
@@ -347,7 +349,7 @@ _VI = {
     "n_in_progress": "{n} đang xử lý",
     "n_failed": "{n} bị lỗi",
     "drop_here": "Thả tệp vào đây hoặc chọn tệp",
-    "drop_here_who": "PDF, Word, Excel, PowerPoint, Markdown hoặc văn bản, mỗi tệp tối đa {mb} MB. Tệp vào bộ {collection}, cả nhóm đọc được.",
+    "drop_here_who": f"{_KINDS_VI}, mỗi tệp tối đa {{mb}} MB. Tệp vào bộ {{collection}}, cả nhóm đọc được.",
     "all": "Tất cả",
     "in_progress": "Đang xử lý",
     "failed_filter": "Bị lỗi",
