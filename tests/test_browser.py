@@ -426,6 +426,7 @@ def test_on_a_phone_the_menu_slides_and_a_citation_opens_the_drawer(page):
     expect(panel).not_to_be_visible()
     answers(page).get_by_role("link", name="[1]").click()
     expect(page.locator("#src-1 .passage")).to_be_in_viewport()
+    until(page, lambda: uncovered(page.locator("#src-1 .card-title")), "the title of the card stood free")
     pictures(page, "drawer")
     page.set_viewport_size(PHONE)
     page.keyboard.press("Escape")
@@ -435,6 +436,27 @@ def test_on_a_phone_the_menu_slides_and_a_citation_opens_the_drawer(page):
     rail.get_by_role("button", name="Documents").click()
     expect(rail).not_to_be_visible()
     expect(page.locator("#documents .drop")).to_be_visible()
+
+
+def uncovered(locator):
+    """Whether a tap in its middle meets it: nothing sticky lies on it, and it is not scrolled away."""
+    return locator.evaluate(
+        """one => { const at = one.getBoundingClientRect(); return one.contains(document.elementFromPoint(at.x + at.width / 2, at.y + at.height / 2)); }"""
+    )
+
+
+def test_on_a_phone_documents_are_chosen_below_the_title(page):
+    page.set_viewport_size(PHONE)
+    page.get_by_text("Searching Team · 3 documents").click()
+    form = page.get_by_role("form", name="Choose what is searched")
+    form.get_by_label("Find a document").fill("ferr")
+    form.get_by_label("ferry.md").check()
+    assert spills(page) == []
+    pictures(page, "choose-phone")
+    page.set_viewport_size(PHONE)
+    form.get_by_role("button", name="Search these").click()
+    expect(page.locator(".only")).to_contain_text("ferry.md")
+    expect(page.locator(".searched summary").first).to_have_text("Searching in 1 document")
 
 
 def test_on_a_phone_a_document_is_named_by_a_tap(page):

@@ -129,8 +129,10 @@
     document.querySelectorAll(".card.chosen").forEach((one) => one.classList.remove("chosen"));
     card.classList.add("chosen");
     card.open = true;
-    if (matchMedia("(max-width: 860px)").matches) drawer(true);
-    setTimeout(() => { card.focus({ preventScroll: true }); card.scrollIntoView({ block: "nearest" }); }, 30);
+    const phone = matchMedia("(max-width: 860px)").matches;
+    if (phone) drawer(true);
+    // On a phone once the drawer stands: its height decides what is in view.
+    setTimeout(() => { card.focus({ preventScroll: true }); card.scrollIntoView({ block: phone ? "start" : "nearest" }); }, phone ? 220 : 30);
   };
   const citation = (link) => {
     const [, number, reply] = /^#src-(\d+)-(\w+)$/.exec(link.getAttribute("href")) || [];
