@@ -323,11 +323,16 @@ def test_what_a_page_sends_is_read_as_texts_only():
 
 
 def test_suggestions_are_questions_that_the_documents_answer(services, linh, tmp_path):
-    path = Path(tmp_path / "returns.md")
-    path.write_text("# Returns\n\n## Refunds\nThe shop manager approves refunds for customers within 3 days.\n", "utf-8")
-    document = add_document(services, linh.scope, path, path.name)
+    refunds = "The shop manager approves refunds for customers within 3 days. Refunds are paid in cash, and the customer signs for them at the counter."
+    common = "## Deliveries\nDeliveries leave the store at noon on every working day. They reach the customer on the same evening, or else on the next one.\n"
+    added = []
+    for name, text in (("returns.md", f"# Returns\n\n## Description\n{refunds}\n## Refunds\n{refunds}\n{common}"), ("stores.md", f"# Stores\n\n{common}")):
+        path = Path(tmp_path / name)
+        path.write_text(text, "utf-8")
+        added.append(add_document(services, linh.scope, path, path.name))
     indexing = Indexing(services, Embedders(services))
     for job_id in jobs.due(services.db, 10):
         indexing.do(jobs.claim(services.db, job_id))
     found = Suggestions().for_reader(services, linh.scope, "en", ("Knowledge",))
-    assert len(found) == 1 and answers(services, linh.scope, ("Knowledge",), found[0][0]) == document.id
+    assert found == [("What does Returns say about Refunds?", "Knowledge")]
+    assert answers(services, linh.scope, ("Knowledge",), found[0][0])[0] == added[0].id
