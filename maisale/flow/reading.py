@@ -50,6 +50,7 @@ class Quote:
     text: str
     position: int  # in its passage
     score: float
+    row: tuple[tuple[str, str], ...] = ()  # of a table that it stands in: (name of the column, cell)
 
 
 class Reader:

@@ -33,7 +33,7 @@ _VI = (
     (r"(.+) unpacks to (.+) MB, which is too much to be read\. Split it and add the parts\.",
      r"\1 giải nén ra \2 MB, quá nhiều để đọc. Hãy tách ra và thêm từng phần."),
     (r"(.+) is damaged or cut off \((.+)\)\. Download or export it again\.", r"\1 bị hỏng hoặc bị cắt cụt (\2). Hãy tải hoặc xuất lại."),
-    (r"(.+) is damaged and cannot be read as (\w+)(?: \(\w+\))?\. Open it, save it anew" + _AGAIN,
+    (r"(.+) is damaged and cannot be read as (.+?)(?: \(\w+\))?\. Open it, save it anew" + _AGAIN,
      r"\1 bị hỏng, không đọc được như \2. Hãy mở ra, lưu lại rồi thêm lại."),
     (r"(.+) cannot be read(?:: it is not as files of its kind are| \(\w+\))\. Open it, save it anew" + _AGAIN,
      r"Không đọc được \1: nội dung không đúng như file loại này. Hãy mở ra, lưu lại rồi thêm lại."),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 
 from maisale.records import Candidate, Citation, Reply, Trace
+from maisale.text import is_table_rule, table_cells
 from maisale.ui.markup import NBSP, decimal, esc, highlighted, icon, percent, place_in
 from maisale.ui.texts import say
 
 EXCERPT_CHARACTERS = 260  # about three lines of a card
+CUT_CHARACTERS = 50  # a line of so many and its next are one paragraph
+_BEGINS_ANEW = re.compile(r"\s*(?:[-*+•>|#]|\d{1,3}[.)]\s|\s{4})")
 _REASONS = ("below_cut", "below_gate", "near_duplicate", "budget", "over_k")
 _SENTENCE_END = re.compile(r"(?<=[.!?…:;])\s+|\n+")
 _STEPS = ("recall", "search_knowledge", "rank", "judge", "compose", "quote", "abstain")  # of the flow, by their names there
@@ -96,7 +99,7 @@ def _strength(strength: str, language: str) -> str:
 
 def excerpt(citation: Citation) -> str:
     """The beginning of what is highlighted, so that a closed card shows why it is there."""
-    text = " ".join(citation.text.split())
+    text = " ".join(" ".join(line for line in citation.text.splitlines() if not is_table_rule(line)).split())
     at = min((found for span in citation.highlights if (found := text.find(" ".join(span.split()))) >= 0), default=0)
     if len(text) <= EXCERPT_CHARACTERS:
         return text
@@ -112,8 +115,33 @@ def _passage(citation: Citation) -> str:
     shown = []
     for part in parts:
         telling = len(parts) == 1 or not citation.highlights or any(span in part for span in citation.highlights)
-        shown.append(f'<p class="{"telling" if telling else "around"}">{highlighted(part, citation.highlights)}</p>')
+        kind = "telling" if telling else "around"
+        lines = part.splitlines()
+        rule = next((number for number, line in enumerate(lines) if is_table_rule(line)), 0)
+        before, table = (lines[: rule - 1], lines[rule - 1 :]) if rule else (lines, [])
+        if before:
+            shown.append(f'<p class="{kind}">{highlighted(_flowing(before), citation.highlights)}</p>')
+        if table:
+            shown.append(_table(table, citation.highlights, kind))
     return "".join(shown)
+
+
+def _flowing(lines: list[str]) -> str:
+    """Lines that the source cut at its own width run on; short ones and list items begin anew."""
+    text = lines[0]
+    for above, line in zip(lines, lines[1:], strict=False):
+        text += ("\n" if len(above) < CUT_CHARACTERS or _BEGINS_ANEW.match(line) else " ") + line
+    return text
+
+
+def _table(lines: list[str], spans: tuple[str, ...], kind: str) -> str:
+    """The rows of a Markdown table; what stands below it comes as rows of one cell."""
+    rows = ""
+    for number, line in enumerate(lines):
+        if not is_table_rule(line):
+            tag, cells = "td" if number else "th", table_cells(line) if line.lstrip().startswith("|") else [line]
+            rows += "<tr>" + "".join(f"<{tag}>{highlighted(cell, spans)}</{tag}>" for cell in cells) + "</tr>"
+    return f'<div class="wide {kind}"><table>{rows}</table></div>'
 
 
 def _open_link(citation: Citation, language: str) -> str:

@@ -48,6 +48,13 @@ def test_the_best_sentence_comes_first_and_sentences_stay_verbatim():
     assert all(quote.text in text for quote in quotes)
 
 
+def test_a_quoted_row_names_its_columns_and_keeps_its_cells():
+    text = "| Name | Sex | Fare | Cabin |\n| --- | --- | --- | --- |\n| Braund, Mr. Owen Harris | male | 7.25 |  |\n| Cumings | female | 71.2833 | C85 |"
+    quotes = prompts.best_quotes([passage(text)], reader("What was the fare of Braund?"))
+    assert quotes[0].text in text
+    assert "> Name: Braund, Mr. Owen Harris · Sex: male · Fare: 7.25 [1]" in prompts.quotation(quotes, "en", False)
+
+
 def test_quoted_text_becomes_no_html_image_link_or_citation():
     shown = prompts.as_shown("<img src=x> ![pixel](http://evil/x.png) [2] [a](javascript:x) `code`")
     assert "\\<img" in shown and "\\!" in shown and "\\[2]" in shown and "](j" not in shown
