@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 
 from maisale.records import Candidate, Citation, Reply, Trace
-from maisale.text import is_table_rule, table_cells
+from maisale.text import is_table_rule, named_row, table_cells
 from maisale.ui.markup import NBSP, decimal, esc, highlighted, icon, percent, place_in
 from maisale.ui.texts import say
 
 EXCERPT_CHARACTERS = 260  # about three lines of a card
+COLUMNS = 4  # of a table that fits the panel
 CUT_CHARACTERS = 50  # a line of so many and its next are one paragraph
 _BEGINS_ANEW = re.compile(r"\s*(?:[-*+•>|#]|\d{1,3}[.)]\s|\s{4})")
 _REASONS = ("below_cut", "below_gate", "near_duplicate", "budget", "over_k")
@@ -99,7 +101,10 @@ def _strength(strength: str, language: str) -> str:
 
 def excerpt(citation: Citation) -> str:
     """The beginning of what is highlighted, so that a closed card shows why it is there."""
-    text = " ".join(" ".join(line for line in citation.text.splitlines() if not is_table_rule(line)).split())
+    row = next((found for span in citation.highlights if (found := named_row(citation.text, span))), ())
+    text = " · ".join(f"{name}: {cell}" for name, cell in row if cell) or " ".join(
+        " ".join(line for line in citation.text.splitlines() if not is_table_rule(line)).split()
+    )
     at = min((found for span in citation.highlights if (found := text.find(" ".join(span.split()))) >= 0), default=0)
     if len(text) <= EXCERPT_CHARACTERS:
         return text
@@ -135,13 +140,25 @@ def _flowing(lines: list[str]) -> str:
 
 
 def _table(lines: list[str], spans: tuple[str, ...], kind: str) -> str:
-    """The rows of a Markdown table; what stands below it comes as rows of one cell."""
-    rows = ""
-    for number, line in enumerate(lines):
-        if not is_table_rule(line):
-            tag, cells = "td" if number else "th", table_cells(line) if line.lstrip().startswith("|") else [line]
-            rows += "<tr>" + "".join(f"<{tag}>{highlighted(cell, spans)}</{tag}>" for cell in cells) + "</tr>"
-    return f'<div class="wide {kind}"><table>{rows}</table></div>'
+    """The rows of a Markdown table; of one that is too wide for the panel each row as a paragraph. What stands below it stays a line of its own."""
+    names = table_cells(lines[0])
+    rows, below = [], []
+    for line in lines[2:]:
+        if line.lstrip().startswith("|"):
+            rows.append(table_cells(line))
+        else:
+            below.append(f'<p class="{kind}">{highlighted(line, spans)}</p>')
+    if len(names) > COLUMNS:
+        shown = "".join(f'<p class="record {kind}">{_record(names, row, spans)}</p>' for row in rows)
+    else:
+        body = "".join("<tr>" + "".join(f"<td>{highlighted(cell, spans)}</td>" for cell in row) + "</tr>" for row in rows)
+        shown = f'<div class="wide {kind}"><table><tr>{"".join(f"<th>{esc(name)}</th>" for name in names)}</tr>{body}</table></div>'
+    return shown + "".join(below)
+
+
+def _record(names: list[str], row: list[str], spans: tuple[str, ...]) -> str:
+    named = zip_longest(names, row, fillvalue="")
+    return " · ".join((f"<i>{esc(name)}:</i> " if name else "") + highlighted(cell, spans) for name, cell in named if cell)
 
 
 def _open_link(citation: Citation, language: str) -> str:
