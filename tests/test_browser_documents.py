@@ -160,6 +160,22 @@ def test_the_search_box_and_the_filters_go_through_all_documents(page):
     pictures(page, "documents-en")
 
 
+def test_a_file_that_is_dropped_into_a_filtered_list_is_shown(page):
+    page.get_by_role("searchbox", name="Find a document").fill("harbour")
+    expect(page.locator(".documents tbody tr")).to_have_count(1)
+    drop(page, "#documents .drop", ("quay.md", "# Quay\n\nThe quay is swept on Mondays.\n"))
+    expect(row(page, "quay.md")).to_have_count(1)
+    expect(page.get_by_role("searchbox", name="Find a document")).to_have_value("")
+
+
+def test_the_keyboard_stays_where_it_pressed(page):
+    row(page, "harbour.md").locator(".titled").press("Enter")
+    expect(row(page, "harbour.md").locator(".steps")).to_be_visible()
+    expect(row(page, "harbour.md").locator(".titled")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#documents .steps")).to_have_count(0)
+
+
 def test_an_idle_documents_page_is_sent_nothing(page):
     sizes = []
     page.wait_for_timeout(IDLE_MS)  # what was done before has been told

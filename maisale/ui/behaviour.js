@@ -149,6 +149,10 @@
     input.files = carried.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
     if (target === "chat") find("#composer textarea")?.focus();
+    else {
+      Object.assign(view, { find: "", kind: "all", after: "" }); // the new ones must not be filtered away
+      seeker.text = "";
+    }
   };
   const choose = (target) => {
     const picker = Object.assign(document.createElement("input"), { type: "file", multiple: true });
@@ -323,6 +327,7 @@
       if (panel === "rail" && what !== "delete") { go("chat"); drawer(false); }
       if (panel !== "documents") return send(panel, "select", { do: what, id });
       open.turned = what === "turn";
+      open.pressed = `${id ? `[data-id="${CSS.escape(id)}"] ` : ""}[data-do=${what}]`;
       const changes = { steps: { opened: view.opened === id ? "" : id }, letters: { letters: view.letters ? "" : "1" }, turn: { after: button.dataset.after } };
       look(changes[what], { do: what, id });
     }
@@ -366,6 +371,7 @@
     else if ((one = hit("[data-drop]"))) choose(one.dataset.drop);
     else if ((one = hit("[data-filter]"))) {
       one.parentElement.querySelectorAll("[data-filter]").forEach((other) => other.setAttribute("aria-pressed", other === one));
+      open.pressed = `[data-filter=${one.dataset.filter}]`;
       look({ kind: one.dataset.filter, after: "" });
     } else if ((one = hit("[data-theme]"))) { store.setItem("theme", one.dataset.theme); theme(); }
     else if ((one = hit("[data-language]"))) { cookie("maisale_language", one.dataset.language); send("account", "apply", { language: one.dataset.language }); }
@@ -448,7 +454,9 @@
     ages();
     if (search) sought(search);
     if (open.turned) element.querySelector(".filters")?.scrollIntoView({ block: "start" });
+    if (open.pressed && document.activeElement === document.body) element.querySelector(open.pressed)?.focus({ preventScroll: true }); // for who has no mouse
     open.turned = false;
+    open.pressed = "";
   };
   const redrawn = (panel, element) => {
     const search = element.querySelector("[data-find]"), list = element.querySelector("[data-scroll]");

@@ -119,7 +119,8 @@ def _pager(shown: Shown, language: str) -> str:
 def _row(one: Document, clock: Clock, may_change: bool, opened: Opened | None) -> str:
     language, shown = clock.language, opened is not None and opened.document_id == one.id
     passages = say(language, "n_passages", n=one.chunks) if one.chunks else ""
-    facts = [one.collection, one.source if one.source != one.title else "", passages, size_in_words(one.size, language)]
+    folder = one.source.rpartition("/")[0] if one.source.endswith(f"/{one.title}") else one.source if one.source != one.title else ""
+    facts = [one.collection, folder, passages, size_in_words(one.size, language)]
     title = f'<button type="button" class="titled" data-do="steps" aria-expanded="{"true" if shown else "false"}">{esc(one.title)}{icon("down", 14)}</button>'
     listed = steps(one, opened.steps, clock) if shown else ""
     return (
@@ -139,7 +140,8 @@ def state(one: Document, language: str) -> str:
     if one.stage == "complete":
         return f'<span class="line ok">{dot("ok")}{say(language, "stage_complete")}</span>{small}'
     if cause:
-        return f'<span class="line">{dot("hollow")}{say(language, f"stage_{one.stage}")}</span>{small}'
+        words = say(language, "words_filter" if one.stage == "searchable" else f"stage_{one.stage}")  # as its filter is called
+        return f'<span class="line">{dot("hollow")}{words}</span>{small}'
     waits = f"<small>{esc(told(one.waits, language))}</small>" if one.waits else ""
     if one.stage == "searchable" and one.chunks:
         share = min(1.0, one.embedded / one.chunks)

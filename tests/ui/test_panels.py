@@ -121,11 +121,16 @@ def test_names_with_a_script_stay_text(shown):
         ({"stage": "failed", "cause": "Torn.", "failed_after": "received", "attempts": 3}, "While it was read · 3 attempts"),
         ({}, "Complete"),
         ({"stage": "failed", "cause": "No text was found. Run text recognition on it."}, "Failed: No text was found</span>"),
-        ({"stage": "searchable", "cause": "It is found by words only."}, "It is found by words only."),
+        ({"stage": "searchable", "cause": "It is found by words only."}, "By words only</span><small>It is found by words only."),
     ],
 )
 def test_a_colour_never_stands_without_its_word(change, words):
     assert words in state(replace(PAPER, **change), "en")
+
+
+@pytest.mark.parametrize(("source", "shown"), [("returns.md", "Policies · 6"), ("shop/de/returns.md", "Policies · shop/de · 6")])
+def test_a_row_names_the_folder_and_not_the_file_once_more(source, shown):
+    assert shown in page(replace(PAPER, source=source))
 
 
 def test_the_remedy_of_a_failure_stands_below_it():
