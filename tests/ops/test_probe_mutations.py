@@ -306,6 +306,14 @@ DOCUMENTS = (
     one(DOCS, "searchable", "sorted(set(names) - {one.name for one in readable})", "[]", EXACTLY("GET /v1/search"), "instead of 404"),
     one(DOCS, "searchable", "get_conversation(db, scope, conversation_id).id", "conversation_id", EXACTLY("GET /v1/search"), "file"),
     several(
+        f"{DOCS}.outlines: READABLE",
+        (DOCS, "outlines", MAY_READ, READ_ALL),
+        (DOCS, "list_documents", MAY_READ, READ_ALL),
+        only=EXACTLY("fn page_acts"),
+        found="document name",
+        behind="the rows of a page, which are read anew",
+    ),
+    several(
         f"{DOCS}.searchable: get_document",
         (DOCS, "searchable", "get_document(db, scope, document_id).collection_id", 'document_row(db, document_id)["collection_id"]'),
         (DOCS, "searchable", "(*own, *(one.id for one in chosen))", "(*own, *homes, *(one.id for one in chosen))"),
