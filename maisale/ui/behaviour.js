@@ -81,13 +81,17 @@
   };
   // What the documents page shows: sent with each of its events, and by the clock, so that a redraw shows the same.
   const view = { find: "", kind: "all", after: "", opened: "", letters: "", drawn: "" };
-  const look = (changes = {}, done = {}) => send("documents", "select", { do: "show", ...Object.assign(view, changes), ...done });
+  const look = (changes = {}, done = {}) => {
+    clearTimeout(seeker.timer); // what was typed just now goes along
+    if (seeker.text !== null) view.find = seeker.text;
+    send("documents", "select", { do: "show", ...Object.assign(view, changes), ...done });
+  };
   const seeker = { timer: 0, on: false, text: null, at: [0, 0] }; // the search box: what is typed and the cursor outlive a redraw, which brings another box
   const SEEKER = "#documents [data-find]";
   const seek = (input) => {
     seeker.text = input.value;
     clearTimeout(seeker.timer);
-    seeker.timer = setTimeout(() => look({ find: input.value, after: "" }), 200);
+    seeker.timer = setTimeout(() => look({ after: "" }), 200);
   };
   const sought = (box) => {
     if (seeker.text !== null) box.value = seeker.text;
@@ -97,6 +101,7 @@
     box.setSelectionRange(start, end);
   };
   document.addEventListener("focusin", (event) => { seeker.on = Boolean(event.target.matches?.(SEEKER)); });
+  document.addEventListener("compositionend", (event) => { if (event.target.matches?.(SEEKER)) seek(event.target); });
   document.addEventListener("pointerdown", (event) => { if (!event.target.matches?.(SEEKER)) seeker.on = false; }, true);
   document.addEventListener("selectionchange", () => {
     const box = document.activeElement;
@@ -382,7 +387,7 @@
     if (event.target.matches?.("#composer textarea")) offerNames(event.target);
     if (event.target.matches?.(".why input")) offerWhy(event.target.value, event.target);
     if (event.target.matches?.("[data-find-document]")) { choosing.typed = event.target.value; listNames(event.target.value, event.target.closest("fieldset")); }
-    if (input?.closest("#documents")) seek(input);
+    if (input?.closest("#documents")) { if (!event.isComposing) seek(input); } // a redraw would break off a syllable that an input method composes
     else if (input) { open[["rail", "people"].find((name) => input.closest(`#${name}`))] = input.value; filter(input); }
   });
   document.addEventListener("submit", (event) => {
