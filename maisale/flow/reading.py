@@ -17,6 +17,7 @@ RANK = 0.1  # off for each passage in front, beside what its score is behind
 HIGHLIGHTS = 6  # a passage
 _WORD = re.compile(r"[^\W_]+")
 _APART = "\x1f"  # the unit separator: in no sentence and no word
+_FENCE = re.compile(r"(?:`{3,}|~{3,})\s*[\w+-]*")
 _NUMBER = re.compile(r"\d")
 _CODE = re.compile(r"(?<!\w)[^\W_]*(?:[-./]?\d+)+(?:[-./]?[^\W_]+)*(?!\w)")
 _NAME = re.compile(r"(?<![.!?…:\"“]\s)(?<!^)\b[A-ZĐÀ-Ỹ][\w-]*")
@@ -125,8 +126,8 @@ class Reader:
         made, heads = [], table_heads(chunk.text)
         above = self._forms(f"{chunk.title} {chunk.heading}")
         for position, sentence in enumerate(sentences(chunk.text)):
-            if sentence in heads:
-                continue  # the names of columns answer nothing
+            if sentence in heads or _FENCE.fullmatch(sentence):
+                continue  # the names of columns answer nothing, nor does the mark before code
             forms = self._forms(sentence)
             # What the title says holds for every sentence below it: "Capacity: 12 litres" need not repeat the product.
             score = _share(self._rare, [*forms, *above]) + PAIRS * _share(self._pairs, zip(forms, forms[1:], strict=False))

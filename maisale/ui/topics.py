@@ -66,6 +66,8 @@ def says_something(heading: str) -> bool:
 
 def is_prose(text: str) -> bool:
     """Whether a passage says something in sentences: no front matter, table, data or code."""
+    if "```" in text or "~~~" in text:
+        return False
     told = [one for one in sentences(text) if one.rstrip("\"'”’)*").endswith((".", "?", "!", "…")) and not re.search(r"[{}|=;]|::|^[\w-]+: ", one)]
     return sum(len(words(one)) for one in told) >= PROSE_WORDS
 

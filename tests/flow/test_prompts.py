@@ -48,6 +48,11 @@ def test_the_best_sentence_comes_first_and_sentences_stay_verbatim():
     assert all(quote.text in text for quote in quotes)
 
 
+def test_the_mark_before_code_is_never_quoted():
+    quotes = prompts.best_quotes([passage("It is set in a file.\n\n```json\n{}\n```\n\nIt lasts.")], reader("What does the title say?"))
+    assert len(quotes) == 3 and not any("`" in quote.text for quote in quotes)
+
+
 def test_a_quoted_row_names_its_columns_and_keeps_its_cells():
     text = "| Name | Sex | Fare | Cabin |\n| --- | --- | --- | --- |\n| Braund, Mr. Owen Harris | male | 7.25 |  |\n| Cumings | female | 71.2833 | C85 |"
     quotes = prompts.best_quotes([passage(text)], reader("What was the fare of Braund?"))

@@ -37,6 +37,7 @@ def test_what_every_document_has_and_names_of_code_are_not(heading):
         "---\ntitle: npm-ci\nsection: 1\ndescription: Clean install a project.\n---",
         '{\n  "name": "my-workspaces",\n  "workspaces": ["a", "b"]\n}',
         "| Name | Fare |\n| --- | --- |\n| Braund, Mr. Owen Harris. | 7.25 |\n" * 5,
+        f"{PROSE}\n\n```json\n[1]\n```",
         "It is short.",
     ],
 )
