@@ -144,6 +144,28 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Outline:
+    """A document as far as a long list of them is searched and counted."""
+
+    id: str
+    collection_id: str
+    collection: str
+    title: str
+    source: str
+    stage: str
+    cause: str
+
+    @property
+    def kind(self) -> str:
+        """failed, running (it goes on by itself), words (found by words only, for a cause) or complete."""
+        if self.stage == "failed":
+            return "failed"
+        if self.stage != "complete" and not self.cause:
+            return "running"
+        return "words" if self.stage == "searchable" else "complete"
+
+
+@dataclass(frozen=True, slots=True)
 class Reached:
     """An entry of a document's ledger."""
 

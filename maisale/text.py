@@ -189,6 +189,8 @@ _HEADING = re.compile(r"\s*#{1,6}\s")
 _LINE_MARK = re.compile(r"^\s*(?:#{1,6}\s+|[-*+•]\s+|\d{1,3}[.)]\s+|>\s*)+")
 _TABLE_RULE = re.compile(r"\|[\s|:-]*-[\s|:-]*")
 _RULE = re.compile(r"[\s|:=*_~`+-]*")
+_CELL_END = re.compile(r"(?<!\\)\|")
+_FIGURE = re.compile(r"(?!(?:19|20)\d\d$)\W*\d[\W\d]*")  # in a first row it says that this is data; years name columns
 _SENTENCE_END = re.compile(r"(?<=[.!?…。！？])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[^\W_a-z])")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:mr|mrs|ms|dr|prof|st|no|vs|etc|e\.g|i\.e|inc|ltd|co|corp|jr|sr|fig|approx|tp|ths|ts|gs|pgs|bs|ks|q|p)|\b[A-ZĐ])\.$", re.IGNORECASE
@@ -215,6 +217,33 @@ def table_heads(text: str) -> set[str]:
 def headings(text: str) -> set[str]:
     """Those of the sentences that are Markdown headings."""
     return {sentence for line in text.splitlines() if _HEADING.match(line) for sentence in _split_block(line.strip())}
+
+
+def is_table_rule(line: str) -> bool:
+    """Whether it is the line of dashes below the names of a Markdown table's columns."""
+    return line.lstrip().startswith("|") and bool(_TABLE_RULE.fullmatch(line.strip()))
+
+
+def table_cells(line: str) -> list[str]:
+    """The cells of a row of a Markdown table, as they were before it was one."""
+    inner = line.strip().removeprefix("|").removesuffix("|")
+    return [cell.strip().replace("\\|", "|") for cell in _CELL_END.split(inner)]
+
+
+def named_row(text: str, sentence: str) -> list[tuple[str, str]]:
+    """The row that `sentence` stands in, of a table in `text`: (name of the column, cell). Empty when it stands in none, or its columns have no names."""
+    names: list[str] = []
+    lines = text.splitlines()
+    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+        if not line.lstrip().startswith("|"):
+            names = []
+        elif is_table_rule(below):
+            cells = table_cells(line)
+            names = cells if len(set(cells)) == len(cells) and not any(_FIGURE.fullmatch(cell) for cell in cells) else []
+        elif names and not is_table_rule(line) and sentence in line:
+            cells = table_cells(line)
+            return list(zip(names, cells, strict=False)) if len(cells) <= len(names) else []
+    return []
 
 
 def _blocks(text: str) -> list[str]:

@@ -12,6 +12,7 @@ from playwright.sync_api import expect, sync_playwright
 from running import ADMIN_KEY, RunningApp
 
 from fake_ollama import FakeOllama, cite_the_first_passage
+from maisale.chat.naming import OFFERED
 
 LONG_WORDS, SOME_WORDS = 400, 50  # 16 s and 2 s of writing
 NOTICED_S = 30  # said on the page: 15 s; the rest is for a busy machine
@@ -269,7 +270,7 @@ def test_a_half_written_comment_stays_while_the_next_answer_is_written(page):
 def test_a_document_is_named_by_the_keyboard_and_alone_is_asked(page):
     box, offered = page.locator("#composer textarea"), page.get_by_role("listbox", name="Documents to ask").get_by_role("option")
     box.press_sequentially("When does the last ferry leave? @")
-    expect(offered).to_have_count(8)
+    expect(offered).to_have_count(OFFERED)
     pictures(page, "at-sign")
     box.press_sequentially("BAO_")
     expect(offered).to_have_count(1)
@@ -277,7 +278,7 @@ def test_a_document_is_named_by_the_keyboard_and_alone_is_asked(page):
     expect(offered).to_have_count(0)
     for _ in "BAO_":
         box.press("Backspace")
-    expect(offered).to_have_count(8)
+    expect(offered).to_have_count(OFFERED)
     names = offered.locator("span").all_inner_texts()
     for _ in range(names.index("ferry.md")):
         box.press("ArrowDown")
@@ -301,9 +302,14 @@ def test_documents_are_chosen_in_the_header_and_taken_out_above_the_composer(pag
     page.get_by_text("Searching Team · 3 documents").click()
     form = page.get_by_role("form", name="Choose what is searched")
     form.get_by_label("Find a document").fill("BẢO_")
-    expect(form.locator("[data-document]:visible")).to_have_count(1)
-    form.get_by_label("Find a document").fill("")
+    expect(form.locator("[data-document]")).to_have_count(1)
+    form.get_by_label("Find a document").fill("nothing of this name")
+    expect(form.get_by_text("Nothing by this name.")).to_be_visible()
+    form.get_by_label("Find a document").fill("tea ferr")
     form.get_by_label("ferry.md").check()
+    form.get_by_label("Find a document").fill("")
+    expect(form.locator("[data-document]")).to_have_count(OFFERED)
+    expect(form.get_by_label("ferry.md")).to_be_checked()
     pictures(page, "choose")
     form.get_by_role("button", name="Search these").click()
     expect(page.locator(".searched summary").first).to_have_text("Searching in 1 document")
@@ -420,6 +426,7 @@ def test_on_a_phone_the_menu_slides_and_a_citation_opens_the_drawer(page):
     expect(panel).not_to_be_visible()
     answers(page).get_by_role("link", name="[1]").click()
     expect(page.locator("#src-1 .passage")).to_be_in_viewport()
+    until(page, lambda: uncovered(page.locator("#src-1 .card-title")), "the title of the card stood free")
     pictures(page, "drawer")
     page.set_viewport_size(PHONE)
     page.keyboard.press("Escape")
@@ -429,6 +436,27 @@ def test_on_a_phone_the_menu_slides_and_a_citation_opens_the_drawer(page):
     rail.get_by_role("button", name="Documents").click()
     expect(rail).not_to_be_visible()
     expect(page.locator("#documents .drop")).to_be_visible()
+
+
+def uncovered(locator):
+    """Whether a tap in its middle meets it: nothing sticky lies on it, and it is not scrolled away."""
+    return locator.evaluate(
+        """one => { const at = one.getBoundingClientRect(); return one.contains(document.elementFromPoint(at.x + at.width / 2, at.y + at.height / 2)); }"""
+    )
+
+
+def test_on_a_phone_documents_are_chosen_below_the_title(page):
+    page.set_viewport_size(PHONE)
+    page.get_by_text("Searching Team · 3 documents").click()
+    form = page.get_by_role("form", name="Choose what is searched")
+    form.get_by_label("Find a document").fill("ferr")
+    form.get_by_label("ferry.md").check()
+    assert spills(page) == []
+    pictures(page, "choose-phone")
+    page.set_viewport_size(PHONE)
+    form.get_by_role("button", name="Search these").click()
+    expect(page.locator(".only")).to_contain_text("ferry.md")
+    expect(page.locator(".searched summary").first).to_have_text("Searching in 1 document")
 
 
 def test_on_a_phone_a_document_is_named_by_a_tap(page):

@@ -13,6 +13,7 @@ from running import ADMIN_KEY, RunningApp
 from fake_ollama import FakeOllama
 
 LONG = "\n\n".join(f"# Part {number}\n\nPart {number} of the manual describes pump {number} and its valve." for number in range(150))
+IDLE_MS = 4500  # a little more than between two looks of the page's clock
 POISON = "# Tides\n\nThe tide table of spring.\n\n# Runes\n\nThese are runes that poison any model, carved into the mole in 1712.\n"
 
 
@@ -48,6 +49,8 @@ def page(app, browser):
     expect(state(opened, "harbour.md")).to_have_text("Complete")
     drop(opened, "#documents .drop", ("broken.docx", "PK no archive"), ("runes.md", POISON))
     expect(state(opened, "broken.docx")).to_contain_text("Failed: broken.docx")
+    expect(opened.locator(".given-up")).to_contain_text("1 document is found by its words, not by meaning")
+    opened.locator(".given-up .titled").click()
     expect(opened.locator(".given-up li", has_text="runes.md")).to_be_visible()
     yield opened
     complaints, elsewhere = list(visitor.complaints), visitor.went_elsewhere()
@@ -109,8 +112,9 @@ def test_a_vietnamese_admin_reads_all_of_it_in_vietnamese(app, browser, page, sl
     row(opened, "manual.md").locator(".titled").click()
     expect(row(opened, "manual.md").locator(".steps")).to_contain_text("Bắt đầu nhúng")
     pictures(opened, "ledger-running-vi")
-    expect(opened.locator(".given-up li", has_text="runes.md")).to_be_visible()
     expect(opened.locator(".given-up")).to_contain_text("Đã bỏ cuộc")
+    opened.locator(".given-up .titled").click()
+    expect(opened.locator(".given-up li", has_text="runes.md")).to_be_visible()
     row(opened, "runes.md").locator(".titled").click()
     expect(row(opened, "runes.md").locator(".steps")).to_contain_text("Để nguyên")
     pictures(opened, "ledger-dead-vi")
@@ -128,6 +132,55 @@ def test_what_was_given_up_is_tried_again_and_left(page):
     pictures(page, "ledger-dead-en")
     letter.get_by_role("button", name="Retry").click()
     expect(letter).to_be_visible()  # given up again
-    letter.get_by_role("button", name="Skip").click()
+    page.get_by_role("button", name="Skip all").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(letter).to_be_visible()
+    page.get_by_role("button", name="Skip all").click()
+    page.locator(".given-up .danger:visible").click()
     expect(page.locator(".given-up")).to_have_count(0)
     ready(page)
+
+
+def test_the_search_box_and_the_filters_go_through_all_documents(page):
+    box, rows = page.get_by_role("searchbox", name="Find a document"), page.locator(".documents tbody tr")
+    box.press_sequentially("HÁRBOUR", delay=60)
+    expect(rows).to_have_count(1)
+    expect(box).to_be_focused()
+    expect(box).to_have_value("HÁRBOUR")
+    box.fill("nothing of this name")
+    expect(page.locator("#documents")).to_contain_text("No document fits this search and filter.")
+    expect(page.locator(".filter", has_text="Failed")).to_have_text("Failed 0")
+    box.fill("")
+    for name in ("Failed", "By words only"):
+        chip = page.locator(".filter", has_text=name)
+        chip.click()
+        expect(chip).to_have_text(f"{name} 1")
+        expect(rows).to_have_count(1)
+    page.locator(".filter", has_text="All").click()
+    expect(row(page, "harbour.md")).to_have_count(1)
+    pictures(page, "documents-en")
+
+
+def test_a_file_that_is_dropped_into_a_filtered_list_is_shown(page):
+    page.get_by_role("searchbox", name="Find a document").fill("harbour")
+    expect(page.locator(".documents tbody tr")).to_have_count(1)
+    drop(page, "#documents .drop", ("quay.md", "# Quay\n\nThe quay is swept on Mondays.\n"))
+    expect(row(page, "quay.md")).to_have_count(1)
+    expect(page.get_by_role("searchbox", name="Find a document")).to_have_value("")
+
+
+def test_the_keyboard_stays_where_it_pressed(page):
+    row(page, "harbour.md").locator(".titled").press("Enter")
+    expect(row(page, "harbour.md").locator(".steps")).to_be_visible()
+    expect(row(page, "harbour.md").locator(".titled")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#documents .steps")).to_have_count(0)
+
+
+def test_an_idle_documents_page_is_sent_nothing(page):
+    sizes = []
+    page.wait_for_timeout(IDLE_MS)  # what was done before has been told
+    page.on("response", lambda answer: sizes.append(answer) if "queue" in answer.url or "run" in answer.url else None)
+    page.wait_for_timeout(3 * IDLE_MS)
+    assert sizes and not [answer.url for answer in sizes if "documents-page" in answer.text()]
+    expect(row(page, "harbour.md").locator("time")).to_have_text(re.compile("just now|min ago"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from maisale.cli import main
+from maisale.cli.indexing import in_words, standing
 
 ROOT = Path(__file__).parents[1]
 
@@ -119,6 +120,24 @@ def test_a_folder_is_indexed_without_an_app_then_unchanged_then_answered(said, f
     assert code == 0 and "Refunds take five working days. [1]" in answer and answer.endswith("[1] Returns, returns.md · section Returns")
     found = json.loads(said("search", "refunds", "--json", "--collection", "Team")[1])
     assert (found[0]["title"], found[0]["place"]) == ("Returns", "returns.md · section Returns")
+
+
+def test_indexing_ends_with_where_every_document_stands(said, folder):
+    (folder / "team").mkdir()
+    (folder / "team" / "hours.md").write_text("# Hours\n\nThe yard opens at seven.", "utf-8")
+    (folder / "team" / "cut.pdf").write_bytes(b"%PDF-1.4 cut")
+    _, out, err = said("index", "--source", str(folder / "team"), "--collection", "Team")
+    assert "1 of 2 are complete: found by their words and by meaning." in out and "1 of 2 could not be read. `documents list` says why" in out
+    assert "cut.pdf is cut off" in err
+    _, out, _ = said("index", "--source", str(folder / "team"), "--collection", "Team", "--json")
+    assert [json.loads(out)[name] for name in ("complete", "by_words", "later", "unread", "unreadable")] == [1, 0, 0, 0, 1]
+
+
+def test_what_was_given_up_is_not_said_to_be_embedded_later():
+    rows = [{"stage": "searchable", "cause": "It is found by words only."}, {"stage": "searchable", "cause": ""}, {"stage": "complete", "cause": ""}]
+    told = "\n".join(in_words(standing(rows)))
+    assert "1 of 3 are found by their words only: their search by meaning was given up. `jobs list` says why" in told
+    assert "1 of 3 are found by their words; by meaning when they have been embedded." in told and "read" not in told
 
 
 def test_it_starts_as_a_module_and_ends_in_a_sentence(folder):

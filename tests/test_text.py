@@ -3,7 +3,20 @@
 import pytest
 
 from maisale.stemming import stem
-from maisale.text import asks, content_words, estimate_tokens, fold, is_vietnamese, language, main_language, sentences, word_pairs, words
+from maisale.text import (
+    asks,
+    content_words,
+    estimate_tokens,
+    fold,
+    is_vietnamese,
+    language,
+    main_language,
+    named_row,
+    sentences,
+    table_cells,
+    word_pairs,
+    words,
+)
 
 
 def test_folding_forgets_marks_and_case():
@@ -147,3 +160,25 @@ def test_a_question_is_told_from_a_statement_without_its_mark(text, question):
 def test_what_people_shorten_in_a_chat_is_written_out():
     assert content_words("sđt của nv kho là bn", "vi") == ["so", "dien", "thoai", "nhan", "vien", "kho"]
     assert content_words("how much is a k of memory", "en") == content_words("how much is a K of memory", "en")
+
+
+TABLE = "Fares:\n\n| Id | Name | Fare |\n| --- | --- | --- |\n| 1 | Braund, Mr. Owen | 7.25 |\n| 2 | A \\| B |  |\n\nOther text with 7.25."
+
+
+def test_a_row_of_a_table_comes_with_the_names_of_its_columns():
+    assert named_row(TABLE, "1 | Braund, Mr. Owen | 7.25") == [("Id", "1"), ("Name", "Braund, Mr. Owen"), ("Fare", "7.25")]
+    assert named_row(TABLE, "2 | A \\| B |") == [("Id", "2"), ("Name", "A | B"), ("Fare", "")]
+
+
+@pytest.mark.parametrize("sentence", ["Other text with 7.25.", "Id | Name | Fare", "Fares:", "nothing of it"])
+def test_what_is_no_row_has_no_columns(sentence):
+    assert named_row(TABLE, sentence) == []
+
+
+@pytest.mark.parametrize(("head", "named"), [("Item | 2023 | 2024", True), ("Kettle | 7.25 | 3", False), ("Item | Item | Fare", False), ("Item | % | #", True)])
+def test_a_first_row_of_data_names_nothing(head, named):
+    assert bool(named_row(f"| {head} |\n| --- | --- | --- |\n| Pump | 8 | 9 |", "Pump | 8 | 9")) == named
+
+
+def test_cells_are_cut_at_bars_that_stand_for_themselves():
+    assert table_cells("| a |  | b \\| c |") == ["a", "", "b | c"]

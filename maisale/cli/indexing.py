@@ -7,7 +7,10 @@ import json
 import os
 import sys
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -76,13 +79,33 @@ def _say_report(services: Services, report: SyncReport, as_json: bool) -> int:
     failed = [row for row in rows if row["stage"] == "failed" and row["id"] in report.taken]
     problems = [*report.problems, *(row["cause"] for row in failed)]
     counts = {name: getattr(report, name) for name in ("new", "changed", "unchanged", "removed")} | {"failed": report.failed + len(failed)}
+    stand = standing(rows)
     if as_json:
-        print(json.dumps({**counts, "skipped": report.skipped, "problems": problems}, ensure_ascii=False))
+        print(json.dumps({**counts, "skipped": report.skipped, **stand, "problems": problems}, ensure_ascii=False))
     else:
         skipped = f" ({report.skipped} hidden or of another kind were passed over)" if report.skipped else ""
         print(", ".join(f"{count} {name}" for name, count in counts.items()) + skipped)
-        if later := sum(row["stage"] == "searchable" for row in rows):
-            print(f"{later} are found by their words; by meaning when they have been embedded.")
+        print("\n".join(in_words(stand)))
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0
+
+
+def standing(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many of a collection's documents stand where. by_words: found by their words only, for a cause; later: embedded when the model is there."""
+    by_words = sum(row["stage"] == "searchable" and bool(row["cause"]) for row in rows)
+    at = Counter(row["stage"] for row in rows)
+    unread = at["received"] + at["read"] + at["chunked"]
+    return {"complete": at["complete"], "by_words": by_words, "later": at["searchable"] - by_words, "unread": unread, "unreadable": at["failed"]}
+
+
+def in_words(stand: Mapping[str, int]) -> list[str]:
+    """A line for each state that there is, and what to do about it."""
+    told = (
+        ("complete", "{n} of {all} are complete: found by their words and by meaning."),
+        ("later", "{n} of {all} are found by their words; by meaning when they have been embedded."),
+        ("by_words", "{n} of {all} are found by their words only: their search by meaning was given up. `jobs list` says why, `jobs retry all` tries again."),
+        ("unread", "{n} of {all} wait to be read."),
+        ("unreadable", "{n} of {all} could not be read. `documents list` says why of each, and so does the Documents page under Failed."),
+    )
+    return [words.format(n=stand[name], all=sum(stand.values())) for name, words in told if stand[name]]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from maisale.flow.reading import Quote, Reader
 from maisale.records import Candidate
-from maisale.text import estimate_tokens, fold
+from maisale.text import estimate_tokens, fold, named_row
 
 ANSWER_SHARE = 0.25  # of the context kept free for thinking and the answer
 HISTORY_SHARE = 0.20  # of the context that earlier turns may take
@@ -115,14 +116,20 @@ def best_quotes(used: Sequence[Candidate], reader: Reader) -> list[Quote]:
         worth = quote.score >= WORTH_QUOTING * first.score or (quote.number, quote.position) == goes_on
         if len(chosen) < QUOTES and worth and all(fold(quote.text) not in fold(other.text) for other in chosen):
             chosen.append(quote)
-    return chosen
+    texts = {one.number: one.chunk.text for one in used}
+    return [replace(quote, row=tuple(named_row(texts[quote.number], quote.text))) if quote.number in texts else quote for quote in chosen]
 
 
 def quotation(quotes: Sequence[Quote], language: str, possible: bool) -> str:
     """Markdown: a line that says what this is, then each sentence as a quotation that ends with its [n]: the best, the others in the order of their sources."""
     lead = _POSSIBLE[language] if possible else _LEAD[language][len({quote.number for quote in quotes}) or 1]
     in_order = [*quotes[:1], *sorted(quotes[1:], key=lambda quote: (quote.number, quote.position))]
-    return "\n\n".join([lead, *(f"> {as_shown(quote.text)} [{quote.number}]" for quote in in_order)])
+    return "\n\n".join([lead, *(f"> {as_shown(_said(quote))} [{quote.number}]" for quote in in_order)])
+
+
+def _said(quote: Quote) -> str:
+    """The sentence; a row of a table with the names of its columns, without which its cells say nothing."""
+    return " · ".join(f"{name}: {cell}" if name else cell for name, cell in quote.row if cell) or quote.text
 
 
 def nothing_found(language: str, titles: Sequence[str], unread: int = 0, all_documents: int = 0) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from maisale.frequency import telling
@@ -19,6 +19,7 @@ HIGHLIGHTS = 6  # a passage
 FEWEST_WORDS = 3  # of a sentence that says something by itself
 _WORD = re.compile(r"[^\W_]+")
 _APART = "\x1f"  # the unit separator: in no sentence and no word
+_FENCE = re.compile(r"(?:`{3,}|~{3,})\s*[\w+-]*")
 _NUMBER = re.compile(r"\d")
 _CODE = re.compile(r"(?<!\w)[^\W_]*(?:[-./]?\d+)+(?:[-./]?[^\W_]+)*(?!\w)")
 _HASHED = re.compile(HASH_WORD)
@@ -53,6 +54,7 @@ class Quote:
     text: str
     position: int  # in its passage
     score: float
+    row: tuple[tuple[str, str], ...] = ()  # of a table that it stands in: (name of the column, cell)
 
 
 class Reader:
@@ -128,7 +130,7 @@ class Reader:
         made, silent = [], table_heads(chunk.text) | headings(chunk.text)
         title, heading, text = chunk.sought
         above, led = self._forms(f"{title} {heading}"), []
-        shown, sought = sentences(chunk.text), sentences(text)
+        shown, sought = (_without_fences(sentences(one)) for one in (chunk.text, text))
         sought = sought if len(sought) == len(shown) else shown  # a number that two sentences shared
         for position, (sentence, searched) in enumerate(zip(shown, sought, strict=True)):
             if sentence in silent:
@@ -183,3 +185,8 @@ def _share(weights: Mapping[Hashable, float], found: Iterable[Hashable]) -> floa
     """The weight of what was found over the weight of everything, 0..1."""
     whole = sum(weights.values())
     return sum(weights[one] for one in weights.keys() & set(found)) / whole if whole else 0.0
+
+
+def _without_fences(found: Sequence[str]) -> list[str]:
+    """Sentences without the marks before and after code."""
+    return [sentence for sentence in found if not _FENCE.fullmatch(sentence)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from maisale.contracts import Transaction
@@ -32,19 +35,36 @@ def listed(services: Services, tenant_id: str | None = None) -> list[DeadLetter]
     return [_letter(services, job) for job in jobs.dead(services.db, tenant_id)]
 
 
-def visible(services: Services, scope: Scope, managed: str = "") -> list[DeadLetter]:
+def visible(services: Services, scope: Scope, managed: str = "", limit: int | None = None) -> list[DeadLetter]:
     """Those that a person may see, the latest first. managed: the tenant whose admin the person is, or EVERY_TENANT."""
-    own = {job.id: job for job in jobs.dead_of(services.db, scope)}
-    others = jobs.dead(services.db, None if managed == EVERY_TENANT else managed) if managed else []
-    both = {job.id: job for job in others} | own
-    return [_letter(services, job, own=job.id in own) for job in sorted(both.values(), key=lambda job: -(job.ended_at or 0))]
+    return [_letter(services, job, own) for job, own in _visible_jobs(services, scope, managed)[:limit]]
+
+
+def counted(services: Services, scope: Scope, managed: str = "") -> dict[str, int]:
+    """How many of those a person may see, by the kind of job; no kind without any."""
+    return dict(Counter(job.kind for job, _ in _visible_jobs(services, scope, managed)))
 
 
 def check_visible(services: Services, scope: Scope, managed: str, job_id: str) -> str:
     """The id. Raises NotFound for a job that this person may not see, or that was not given up."""
-    if all(one.job.id != job_id for one in visible(services, scope, managed)):
+    if all(job.id != job_id for job, _ in _visible_jobs(services, scope, managed)):
         raise NotFound("There is no job of this id that was given up. GET /v1/jobs lists them.")
     return job_id
+
+
+def on_all(services: Services, scope: Scope, managed: str, act: Callable[[Services, str, Scope], None]) -> None:
+    """`retry` or `skip` for every one that this person may see."""
+    for job, _ in _visible_jobs(services, scope, managed):
+        with suppress(NotFound):  # somebody else was faster
+            act(services, job.id, scope)
+
+
+def _visible_jobs(services: Services, scope: Scope, managed: str) -> list[tuple[Job, bool]]:
+    """The jobs, the latest first, and whether each is about the person's own things."""
+    own = {job.id: job for job in jobs.dead_of(services.db, scope)}
+    others = jobs.dead(services.db, None if managed == EVERY_TENANT else managed) if managed else []
+    both = {job.id: job for job in others} | own
+    return [(job, job.id in own) for job in sorted(both.values(), key=lambda job: -(job.ended_at or 0))]
 
 
 def retry(services: Services, job_id: str, by: Scope = SERVER) -> None:

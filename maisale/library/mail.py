@@ -28,12 +28,17 @@ def mail_text(data: bytes, name: str) -> str:
     if data.startswith(_OLE):
         raise Unreadable(f"{name} is an Outlook file (MSG) under another name. Save the e-mail as EML and add it again.")
     message = email.message_from_bytes(data.removeprefix(b"\xef\xbb\xbf").lstrip(), policy=email.policy.default)
-    if not isinstance(message, EmailMessage) or not (_field(message, "From") or _field(message, "Subject")):
+    if not isinstance(message, EmailMessage) or not (_field(message, "From") or _field(message, "Subject") or _is_bare(message, name)):
         raise Unreadable(f"{name} is not an e-mail: it has no sender and no subject. Save the e-mail again as EML.")
     kind = message.get_content_type()
     if kind in _LOCKED and "signed" not in str(message.get_param("smime-type", "")):
         raise Unreadable(f"{name} is an encrypted e-mail. Save its text without encryption and add it again.")
     return "\n\n".join(_texts(message, name, 1))
+
+
+def _is_bare(message: Any, name: str) -> bool:
+    """A message without a sender and a subject, as programs make them: its head says how its body is written, and there is text in it."""
+    return _field(message, "MIME-Version") != "" and any(_part_text(part, name).strip() for part in _parts(message))
 
 
 def _texts(message: Any, name: str, level: int) -> Iterator[str]:

@@ -15,6 +15,7 @@ from maisale.errors import Unreadable
 from maisale.library.chunking import Part
 from maisale.library.decoding import clean, decode, old_vietnamese
 from maisale.library.tables import csv_table, json_text
+from maisale.library.zipped import holds_pictures
 
 _SAVE_AS = {
     **dict.fromkeys([".doc", ".docm", ".dot", ".dotx", ".rtf", ".odt", ".pages", ".wpd", ".wps"], ".docx"),
@@ -41,9 +42,11 @@ def read(path: Path, name: str) -> list[Part]:
     except (Unreadable, OSError):
         raise
     except Exception as problem:  # a file that its reader does not expect is refused like one that it knows to be wrong
-        raise Unreadable(f"{name} cannot be read: it is not what its ending says, or damaged. Open it, save it anew and add it again.") from problem
+        raise Unreadable(f"{name} cannot be read: it is not as files of its kind are. Open it, save it anew and add it again.") from problem
     cleaned = [Part(clean(part.text).strip(), part.place) for part in parts]
     readable = [part for part in cleaned if not _NO_TEXT.fullmatch(part.text)]
+    if not readable and holds_pictures(path):
+        raise Unreadable(f"{name} holds only pictures or charts, which are not read. Write what they say as text and add it again.")
     if not readable:
         raise Unreadable(f"{name} holds no text. Save it with its contents and add it again.")
     if font := old_vietnamese("\n".join(part.text for part in readable)):

@@ -5,10 +5,12 @@ openpyxl was chosen over python-calamine, which does not tell a cell's format: 8
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import openpyxl
 from openpyxl.utils import range_boundaries
@@ -20,6 +22,10 @@ from maisale.library.zipped import opened
 
 TEXT_MB = 50  # of text in the cells of a sheet; it is 12 million tokens
 
+TYPES = "[Content_Types].xml"
+NO_TEXTS = '<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" count="0" uniqueCount="0"/>'
+
+_TEXTS = re.compile(rb'PartName="/([^"]*sharedStrings\.xml)"')
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s+ref="([A-Z]+\d+:[A-Z]+\d+)"')
 
 
@@ -27,12 +33,27 @@ def read_sheets(path: Path, name: str) -> list[Part]:
     """One part a sheet that is shown. Raises Unreadable."""
 
     def sheets() -> list[Part]:
-        with path.open("rb") as file:  # a kept file's name has no ending, which openpyxl asks of a path
+        with _workbook(path) as file:
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
             shown = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
             return [Part(markdown_tables(_rows(sheet, name)), f"sheet {sheet.title}") for sheet in shown]
 
     return opened(path, name, sheets)
+
+
+def _workbook(path: Path) -> BinaryIO:
+    """The file, open: a kept file's name has no ending, which openpyxl asks of a path. With the table of texts that some programs announce and leave out."""
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        told = _TEXTS.search(archive.read(TYPES)) if TYPES in names else None
+    part = told[1].decode() if told else ""
+    if not part or part in names:
+        return path.open("rb")
+    whole = io.BytesIO(path.read_bytes())
+    with zipfile.ZipFile(whole, "a") as archive:
+        archive.writestr(part, NO_TEXTS)
+    whole.seek(0)
+    return whole
 
 
 def _rows(sheet: Any, name: str) -> Iterator[list[Any]]:

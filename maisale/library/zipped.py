@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -16,6 +17,10 @@ ZIP_ENTRIES = 10_000
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # Microsoft's container: files before 2007, and encrypted ones of today
 _LOCKED = "EncryptedPackage".encode("utf-16-le")
+
+# What the pages of a document, a presentation and a workbook link to.
+_SHOWN = re.compile(r"(?:word/_rels/document|ppt/slides/_rels/slide\d+|xl/worksheets/_rels/sheet\d+)\.xml\.rels")
+_PICTURED = re.compile(rb'Target="[^"]*(?:media|charts|diagrams|drawings)/')
 
 T = TypeVar("T")
 
@@ -44,6 +49,15 @@ def opened(path: Path, name: str, work: Callable[[], T]) -> T:
 def _why(problem: Exception) -> str:
     """In a word or two; the text of an OSError would name a folder of the server."""
     return (problem.strerror or "it cannot be read").lower() if isinstance(problem, OSError) else str(problem)
+
+
+def holds_pictures(path: Path) -> bool:
+    """Whether an office file shows pictures, charts or diagrams; those of a presentation's design do not count."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        links = [archive.read(name) for name in archive.namelist() if _SHOWN.fullmatch(name)]
+    return any(_PICTURED.search(one) for one in links)
 
 
 def _check_container(path: Path, name: str) -> None:

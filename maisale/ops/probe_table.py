@@ -52,6 +52,8 @@ V1: tuple[Call, ...] = (
     Call("GET", "/v1/collections", "read", shows={"owner": "collection shared_collection", "colleague": "shared_collection"}),
     Call("GET", "/v1/documents", "read", shows={"owner": "document_name shared_name", "colleague": "shared_name"}),
     Call("GET", "/v1/documents", "read", 404, {"params": {"conversation_id": "{conversation_id}"}}, shows="file_name"),
+    Call("GET", "/v1/documents/names", "read", shows={"owner": "document_name shared_name", "colleague": "shared_name"}),
+    Call("GET", "/v1/documents/names", "read", 404, {"params": {"conversation_id": "{conversation_id}"}}, shows="file_name"),
     Call("POST", "/v1/documents", "write", 404, {**NOTE, "data": {"conversation_id": "{conversation_id}"}}),
     Call("POST", "/v1/documents", "write", 403, {**NOTE, "data": {"collection": "{decoy}", "visibility": "public"}}, MAKES),
     # A private collection of this name is the owner's; whoever names it gets one of their own.

@@ -13,7 +13,7 @@ from typing import Any
 
 from maisale.contracts import Database, Transaction
 from maisale.errors import NotFound
-from maisale.records import PUBLIC_TENANT, Collection, Document, Named, Scope, SearchFilter
+from maisale.records import PUBLIC_TENANT, Collection, Document, Named, Outline, Scope, SearchFilter
 from maisale.store import audit, ledger
 from maisale.store.conversations import get_conversation
 
@@ -26,6 +26,7 @@ _DOCUMENT = """d.id, d.collection_id, coalesce(c.name, '') AS collection, d.titl
                (SELECT coalesce(max(j.attempts), 0) FROM jobs AS j WHERE j.subject_id = d.id AND j.payload = '') AS attempts,
                EXISTS (SELECT 1 FROM jobs AS j WHERE j.subject_id = d.id AND j.state = 'running' AND j.payload = '') AS running,
                coalesce((SELECT max(j.cause) FROM jobs AS j WHERE j.subject_id = d.id AND j.state = 'pending' AND j.payload = ''), '') AS waits"""
+_NEWEST_FIRST = "ORDER BY d.received_at DESC, d.source, d.id"
 _DOCUMENTS = "documents AS d LEFT JOIN collections AS c ON c.id = d.collection_id"
 # A conversation's file belongs to the person whose conversation it is; every other document to whoever may read its collection.
 _MAY_READ = f"((d.conversation_id IS NOT NULL AND d.tenant_id = :tenant AND d.owner_id = :user) OR (d.conversation_id IS NULL AND {_READABLE}))"
@@ -143,16 +144,25 @@ def receive_document(
     ledger.begin(tx, document_id)
 
 
-def list_documents(db: Database, scope: Scope, conversation_id: str | None = None) -> list[Document]:
-    """The newest first: of the readable collections or, given one, of that conversation."""
+def list_documents(db: Database, scope: Scope, conversation_id: str | None = None, ids: Sequence[str] | None = None) -> list[Document]:
+    """The newest first: of the readable collections or, given one, of that conversation. ids: only these of the collections."""
     who = {"tenant": scope.tenant_id, "user": scope.user_id}
-    if conversation_id:
+    if ids is not None:
+        condition, values = "d.conversation_id IS NULL AND d.id IN :ids", {"ids": list(ids)}
+    elif conversation_id:
         get_conversation(db, scope, conversation_id)
         condition, values = "d.conversation_id = :conversation", {"conversation": conversation_id}
     else:
         condition, values = "d.conversation_id IS NULL", {}
-    sql = f"SELECT {_DOCUMENT} FROM {_DOCUMENTS} WHERE {condition} AND {_MAY_READ} ORDER BY d.received_at DESC, d.source"
+    sql = f"SELECT {_DOCUMENT} FROM {_DOCUMENTS} WHERE {condition} AND {_MAY_READ} {_NEWEST_FIRST}"
     return [_document(row) for row in db.rows(sql, **values, **who)]
+
+
+def outlines(db: Database, scope: Scope) -> list[Outline]:
+    """What list_documents lists, in the same order, with little of each: a page of it is chosen by what these say."""
+    sql = f"""SELECT d.id, d.collection_id, coalesce(c.name, '') AS collection, d.title, d.source, d.stage, d.cause
+              FROM {_DOCUMENTS} WHERE d.conversation_id IS NULL AND {_MAY_READ} {_NEWEST_FIRST}"""
+    return [Outline(**row) for row in db.rows(sql, tenant=scope.tenant_id, user=scope.user_id)]
 
 
 def document_names(

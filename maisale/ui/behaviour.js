@@ -64,21 +64,66 @@
     root.dataset.page = page;
     document.body.classList.remove("rail-open", "src-open");
     write({ at: page === "chat" ? "" : page });
-    if (page === "documents") send("documents", "select", { do: "show" });
+    if (page === "documents") look();
     if (ACTING.includes(page)) act(page, { do: "show" });
   };
   window.addEventListener("popstate", () => location.reload());
 
-  const filter = (input) => {
-    const scope = input.closest("nav, section"), wanted = fold(input.value), kind = scope.querySelector(".filter[aria-pressed=true]")?.dataset.filter || "all";
+  const filter = (input) => { // people and conversations, which the page holds all; documents are found by the server
+    const scope = input.closest("nav, section"), wanted = fold(input.value);
     let seen = 0;
     scope.querySelectorAll("[data-folded]").forEach((row) => {
-      row.hidden = !row.dataset.folded.includes(wanted) || (kind !== "all" && row.dataset.kind !== kind);
+      row.hidden = !row.dataset.folded.includes(wanted);
       seen += !row.hidden;
     });
     scope.querySelectorAll(".day").forEach((day) => { day.hidden = !day.querySelector("[data-folded]:not([hidden])"); });
     scope.querySelectorAll("[data-none]").forEach((one) => { one.hidden = seen > 0 || !wanted; });
   };
+  // What the documents page shows: sent with each of its events, and by the clock, so that a redraw shows the same.
+  const view = { find: "", kind: "all", after: "", opened: "", letters: "", drawn: "" };
+  const look = (changes = {}, done = {}) => {
+    clearTimeout(seeker.timer); // what was typed just now goes along
+    if (seeker.text !== null) view.find = seeker.text;
+    send("documents", "select", { do: "show", ...Object.assign(view, changes), ...done });
+  };
+  const seeker = { timer: 0, on: false, text: null, at: [0, 0] }; // the search box: what is typed and the cursor outlive a redraw, which brings another box
+  const SEEKER = "#documents [data-find]";
+  const seek = (input) => {
+    seeker.text = input.value;
+    clearTimeout(seeker.timer);
+    seeker.timer = setTimeout(() => look({ after: "" }), 200);
+  };
+  const sought = (box) => {
+    if (seeker.text !== null) box.value = seeker.text;
+    if (!seeker.on) return;
+    const [start, end] = seeker.at;
+    box.focus({ preventScroll: true });
+    box.setSelectionRange(start, end);
+  };
+  document.addEventListener("focusin", (event) => { seeker.on = Boolean(event.target.matches?.(SEEKER)); });
+  document.addEventListener("compositionend", (event) => { if (event.target.matches?.(SEEKER)) seek(event.target); });
+  document.addEventListener("pointerdown", (event) => { if (!event.target.matches?.(SEEKER)) seeker.on = false; }, true);
+  document.addEventListener("selectionchange", () => {
+    const box = document.activeElement;
+    if (box?.matches?.(SEEKER)) seeker.at = [box.selectionStart, box.selectionEnd];
+  });
+  const age = (time, words, language) => {
+    const at = new Date(time.dataset.at * 1000), now = new Date(), minutes = Math.floor((now - at) / 60_000);
+    const days = Math.round((new Date(now.toDateString()) - new Date(at.toDateString())) / 86_400_000);
+    if (minutes < 1) return words.just_now;
+    if (minutes < 60) return words.minutes_ago.replace("{n}", minutes);
+    if (days < 1) return words.hours_ago.replace("{n}", Math.floor(minutes / 60));
+    if (days === 1) return words.yesterday.toLowerCase();
+    return at.toLocaleDateString(language, language === "vi" ? {} : { day: "numeric", month: "short", ...(at.getFullYear() === now.getFullYear() ? {} : { year: "numeric" }) });
+  };
+  const ages = () => {
+    const page = find("[data-ages]"), words = page && JSON.parse(page.dataset.ages);
+    page?.querySelectorAll("time[data-at]").forEach((time) => {
+      const text = age(time, words, page.lang === "vi" ? "vi" : "en-GB");
+      if (time.textContent !== text) time.textContent = text;
+    });
+  };
+  setInterval(ages, 15_000);
   const drawer = (wanted) => {
     document.body.classList.toggle("src-open", wanted);
     find("[data-drawer]")?.setAttribute("aria-expanded", document.body.classList.contains("src-open"));
@@ -89,8 +134,10 @@
     document.querySelectorAll(".card.chosen").forEach((one) => one.classList.remove("chosen"));
     card.classList.add("chosen");
     card.open = true;
-    if (matchMedia("(max-width: 860px)").matches) drawer(true);
-    setTimeout(() => { card.focus({ preventScroll: true }); card.scrollIntoView({ block: "nearest" }); }, 30);
+    const phone = matchMedia("(max-width: 860px)").matches;
+    if (phone) drawer(true);
+    // On a phone once the drawer stands: its height decides what is in view.
+    setTimeout(() => { card.focus({ preventScroll: true }); card.scrollIntoView({ block: phone ? "start" : "nearest" }); }, phone ? 220 : 30);
   };
   const citation = (link) => {
     const [, number, reply] = /^#src-(\d+)-(\w+)$/.exec(link.getAttribute("href")) || [];
@@ -107,6 +154,10 @@
     input.files = carried.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
     if (target === "chat") find("#composer textarea")?.focus();
+    else {
+      Object.assign(view, { find: "", kind: "all", after: "" }); // the new ones must not be filtered away
+      seeker.text = "";
+    }
   };
   const choose = (target) => {
     const picker = Object.assign(document.createElement("input"), { type: "file", multiple: true });
@@ -138,34 +189,70 @@
     // What was said of the answer stays with it when the thumb turns.
     send("verdicts", "select", { reply, verdict: back ? "" : button.dataset.verdict, comment: back ? "" : entry.querySelector("textarea")?.value || "" });
   };
-  // Documents to ask. The header's form lists them; after an @ in the composer the same ones are offered.
-  const LISTED = 20, OFFERED = 8, BEFORE_CURSOR = /(?:^|[\s(\[{"'“‘«,;:–—])@("[^"\n]*|[^\s@"]*)$/;
-  const filterDocuments = (input) => {
-    const wanted = fold(input.value);
-    let shown = 0;
-    input.closest("fieldset").querySelectorAll("[data-document]").forEach((one) => {
-      const fits = one.dataset.folded.includes(wanted), chosen = one.querySelector("input").checked;
-      one.hidden = !(chosen || (fits && shown < LISTED));
-      shown += fits && !one.hidden;
-    });
-    input.closest("fieldset").querySelector("[data-none]").hidden = shown > 0;
+  // Documents to ask: the server finds them by a part of their name, for the header's form, after an @ in the composer, and for "why not mine?".
+  const LISTED = 20, PAUSE_MS = 120, BEFORE_CURSOR = /(?:^|[\s(\[{"'“‘«,;:–—])@("[^"\n]*|[^\s@"]*)$/;
+  const names = async (q, anywhere) => {
+    try {
+      const answer = await fetch(`/v1/documents/names?${new URLSearchParams({ q: q.slice(0, 200), anywhere, conversation_id: address().get("c") || "" })}`);
+      return answer.ok ? await answer.json() : [];
+    } catch { return []; } // the server restarts; the next letter asks again
   };
+  const asking = (anywhere, show) => { // asks once typing pauses; an answer that comes after the next question is passed over
+    let turn = 0, timer;
+    return (typed, ...more) => {
+      const mine = ++turn;
+      clearTimeout(timer);
+      if (typed !== null) timer = setTimeout(async () => { const found = await names(typed, anywhere); if (mine === turn) show(found, ...more); }, PAUSE_MS);
+    };
+  };
+  const whereOf = (one) => { // its title, when the file's name is not that, and the folder or collection it stands in
+    const folder = one.source.split("/").at(-2) || one.collection || find(".choose fieldset").dataset.attached;
+    return one.title === one.name ? folder : `${one.title} · ${folder}`;
+  };
+  const choosing = { open: false, typed: "", ticked: new Map() }; // what is done in the header's form, until it is sent or closed: a redraw takes none of it
+  const boxOf = (one, checked) => {
+    const row = document.createElement("label"), box = Object.assign(document.createElement("input"), { type: "checkbox", value: one.id, checked });
+    row.dataset.document = one.id;
+    row.append(box, Object.assign(document.createElement("span"), { textContent: one.name }), Object.assign(document.createElement("small"), { textContent: whereOf(one) }));
+    row.named = one;
+    return row;
+  };
+  const listNames = asking(true, (found, fieldset) => {
+    const rows = fieldset.querySelector(".rows"), typed = fieldset.querySelector("[data-find-document]").value.trim();
+    rows.querySelectorAll("[data-document]").forEach((row) => { if (!row.querySelector("input").checked) row.remove(); });
+    const there = new Set([...rows.children].map((row) => row.dataset.document));
+    rows.append(...found.filter((one) => !there.has(one.id)).map((one) => boxOf(one, false)));
+    fieldset.querySelector("[data-none]").hidden = found.length > 0 || !typed;
+    fieldset.querySelector("[data-more]").hidden = found.length < LISTED;
+  });
+  const chooseAgain = (element) => { // after a redraw of the header
+    const details = element.querySelector(".searched"), input = element.querySelector("[data-find-document]");
+    if (!choosing.open || !details) return;
+    details.open = true;
+    element.querySelectorAll(".choose > label input").forEach((box) => { box.checked = choosing.ticked.get(box.value)?.checked ?? box.checked; });
+    if (!input) return;
+    const rows = input.closest("fieldset").querySelector(".rows");
+    rows.querySelectorAll("input").forEach((box) => { box.checked = choosing.ticked.get(box.value)?.checked ?? box.checked; });
+    const there = new Set([...rows.children].map((row) => row.dataset.document));
+    choosing.ticked.forEach(({ checked, named }, id) => { if (checked && named && !there.has(id)) rows.append(boxOf(named, true)); });
+    input.value = choosing.typed;
+    listNames(input.value, input.closest("fieldset"));
+  };
+  document.addEventListener("toggle", (event) => {
+    if (!event.target.matches?.(".searched") || !event.target.isConnected) return;
+    choosing.open = event.target.open;
+    const input = event.target.querySelector("[data-find-document]");
+    if (!choosing.open) { choosing.typed = ""; choosing.ticked.clear(); listNames(null); } else if (input) listNames(input.value, input.closest("fieldset"));
+  }, true);
+  document.addEventListener("change", (event) => {
+    const box = event.target;
+    if (box.matches?.(".choose [type=checkbox]")) choosing.ticked.set(box.value, { checked: box.checked, named: box.closest("label").named });
+  });
   const offer = { box: null, list: null, from: 0, at: 0 };
   const withdraw = () => {
     offer.list?.remove();
     offer.list = null;
     for (const name of ["aria-controls", "aria-autocomplete", "aria-activedescendant"]) offer.box?.removeAttribute(name);
-  };
-  const named = (wanted) => { // by name: those that begin with it, then those of which a word does
-    const names = new Map();
-    document.querySelectorAll(".choose [data-document]").forEach((one) => {
-      const where = one.querySelector("small").textContent, known = names.get(one.dataset.name);
-      if (known) known.where.add(where);
-      else names.set(one.dataset.name, { name: one.dataset.name, folded: one.dataset.folded, where: new Set([where]) });
-    });
-    const begins = (one) => (one.folded.startsWith(wanted) ? 2 : one.folded.split(/[\s_.-]+/).some((word) => word.startsWith(wanted)) || one.folded.includes(` ${wanted}`) ? 1 : 0);
-    const fits = [...names.values()].filter(begins).sort((one, other) => begins(other) - begins(one)).slice(0, OFFERED);
-    return fits.length === 1 && fold(fits[0].name) === wanted ? [] : fits;
   };
   const point = (at) => {
     const rows = [...offer.list.children];
@@ -174,21 +261,24 @@
     offer.box.setAttribute("aria-activedescendant", rows[offer.at].id);
     rows[offer.at].scrollIntoView({ block: "nearest" });
   };
-  const offerNames = (box) => {
+  const typedName = (box) => BEFORE_CURSOR.exec(box.value.slice(0, box.selectionStart))?.[1];
+  const showNames = (found, box) => {
+    const typed = typedName(box);
     withdraw();
-    const found = BEFORE_CURSOR.exec(box.value.slice(0, box.selectionStart));
-    const fits = found ? named(fold(found[1].replace(/^"/, ""))) : [];
-    if (!fits.length) return;
+    if (typed === undefined || document.activeElement !== box) return;
+    const fits = new Map(); // documents of one name are asked together
+    found.forEach((one) => fits.set(one.name, [...(fits.get(one.name) || []), whereOf(one)]));
+    if (!fits.size || (fits.size === 1 && fold(found[0].name) === fold(typed.replace(/^"/, "")))) return;
     offer.box = box;
-    offer.from = box.selectionStart - found[1].length - 1;
+    offer.from = box.selectionStart - typed.length - 1;
     offer.list = Object.assign(document.createElement("ul"), { id: "named", className: "named" });
     offer.list.setAttribute("role", "listbox");
     offer.list.setAttribute("aria-label", find(".choose fieldset").dataset.names);
-    fits.forEach((one, number) => {
+    [...fits].forEach(([name, where], number) => {
       const item = Object.assign(document.createElement("li"), { id: `named-${number}` });
       item.setAttribute("role", "option");
-      item.dataset.offered = one.name;
-      for (const [tag, text] of [["span", one.name], ["small", [...one.where].join(", ")]]) item.append(Object.assign(document.createElement(tag), { textContent: text }));
+      item.dataset.offered = name;
+      for (const [tag, text] of [["span", name], ["small", where.join(", ")]]) item.append(Object.assign(document.createElement(tag), { textContent: text }));
       offer.list.append(item);
     });
     const place = find("#composer").getBoundingClientRect();
@@ -197,6 +287,13 @@
     box.setAttribute("aria-controls", "named");
     box.setAttribute("aria-autocomplete", "list");
     point(0);
+    offer.list.scrollTop = 0;
+  };
+  const askNames = asking(false, showNames);
+  const offerNames = (box) => {
+    withdraw(); // else Enter takes a name that does not fit any more
+    const typed = find(".choose fieldset") ? typedName(box) : undefined;
+    askNames(typed === undefined ? null : typed.replace(/^"/, ""), box);
   };
   const takeName = (name) => {
     const { box, from } = offer;
@@ -216,11 +313,8 @@
   }, true);
   document.addEventListener("pointerdown", (event) => { if (event.target.closest?.("[data-offered]")) event.preventDefault(); }, true); // the cursor stays in the box
   window.addEventListener("resize", () => { if (offer.list) offerNames(offer.box); }); // a phone turned, or its keyboard came
-  document.addEventListener("focusin", (event) => { // the names that the header lists, for "why not my document?"
-    if (!event.target.matches?.(".why input")) return;
-    const names = new Set([...document.querySelectorAll(".choose [data-document]")].map((one) => one.dataset.name));
-    event.target.list.replaceChildren(...[...names].map((name) => new Option(name, name)));
-  });
+  const offerWhy = asking(true, (found, input) => input.list?.replaceChildren(...[...new Set(found.map((one) => one.name))].map((name) => new Option(name, name))));
+  document.addEventListener("focusin", (event) => { if (event.target.matches?.(".why input")) offerWhy(event.target.value, event.target); });
   document.addEventListener("focusout", (event) => { if (event.target === offer.box) withdraw(); });
   const row = (element, name, shown) => { // one of: nothing, renaming, deleting
     const item = element.closest("li, .act");
@@ -236,8 +330,11 @@
     else if (what === "rename") { const form = item.querySelector(".renaming"); row(button, form, true); form.firstChild.focus(); form.firstChild.select(); }
     else {
       if (panel === "rail" && what !== "delete") { go("chat"); drawer(false); }
-      if (what === "steps") open.steps = open.steps === id ? "" : id;
-      send(panel, "select", panel === "documents" ? { do: what, id, opened: open.steps || "" } : { do: what, id });
+      if (panel !== "documents") return send(panel, "select", { do: what, id });
+      open.turned = what === "turn";
+      open.pressed = `${id ? `[data-id="${CSS.escape(id)}"] ` : ""}[data-do=${what}]`;
+      const changes = { steps: { opened: view.opened === id ? "" : id }, letters: { letters: view.letters ? "" : "1" }, turn: { after: button.dataset.after } };
+      look(changes[what], { do: what, id });
     }
   };
 
@@ -279,8 +376,8 @@
     else if ((one = hit("[data-drop]"))) choose(one.dataset.drop);
     else if ((one = hit("[data-filter]"))) {
       one.parentElement.querySelectorAll("[data-filter]").forEach((other) => other.setAttribute("aria-pressed", other === one));
-      open["documents-filter"] = one.dataset.filter;
-      filter(one.parentElement.querySelector("[data-find]"));
+      open.pressed = `[data-filter=${one.dataset.filter}]`;
+      look({ kind: one.dataset.filter, after: "" });
     } else if ((one = hit("[data-theme]"))) { store.setItem("theme", one.dataset.theme); theme(); }
     else if ((one = hit("[data-language]"))) { cookie("maisale_language", one.dataset.language); send("account", "apply", { language: one.dataset.language }); }
   }, true);
@@ -288,8 +385,10 @@
   document.addEventListener("input", (event) => {
     const input = event.target.closest?.("[data-find]");
     if (event.target.matches?.("#composer textarea")) offerNames(event.target);
-    if (event.target.matches?.("[data-find-document]")) filterDocuments(event.target);
-    if (input) { open[["rail", "documents", "people"].find((name) => input.closest(`#${name}`))] = input.value; filter(input); }
+    if (event.target.matches?.(".why input")) offerWhy(event.target.value, event.target);
+    if (event.target.matches?.("[data-find-document]")) { choosing.typed = event.target.value; listNames(event.target.value, event.target.closest("fieldset")); }
+    if (input?.closest("#documents")) { if (!event.isComposing) seek(input); } // a redraw would break off a syllable that an input method composes
+    else if (input) { open[["rail", "people"].find((name) => input.closest(`#${name}`))] = input.value; filter(input); }
   });
   document.addEventListener("submit", (event) => {
     const form = event.target;
@@ -313,6 +412,7 @@
     } else if (form.matches(".choose")) {
       event.preventDefault();
       const checked = (boxes) => [...form.querySelectorAll(`${boxes} input:checked`)].map((box) => box.value).join("\n");
+      form.closest("details").open = false; // and so nothing that was ticked here comes back with the redraw
       send("header", "select", { names: checked(":scope > label"), documents: checked("fieldset") });
     }
   });
@@ -354,26 +454,33 @@
     const places = ["[data-focus]", row && `${row} ${opener}`, row && `${row} .button`, asked.back && opener];
     places.filter(Boolean).map((place) => element.querySelector(place)).find(Boolean)?.focus();
   };
+  const drawn = (element, search) => { // the documents page
+    view.drawn = element.querySelector("[data-drawn]")?.dataset.drawn || "";
+    ages();
+    if (search) sought(search);
+    if (open.turned) element.querySelector(".filters")?.scrollIntoView({ block: "start" });
+    if (open.pressed && document.activeElement === document.body) element.querySelector(open.pressed)?.focus({ preventScroll: true }); // for who has no mouse
+    open.turned = false;
+    open.pressed = "";
+  };
   const redrawn = (panel, element) => {
     const search = element.querySelector("[data-find]"), list = element.querySelector("[data-scroll]");
-    const chip = open[`${panel}-filter`] && element.querySelector(`[data-filter="${open[`${panel}-filter`]}"]`);
-    if (chip) element.querySelectorAll("[data-filter]").forEach((other) => other.setAttribute("aria-pressed", other === chip));
-    if (search && (open[panel] || chip)) { search.value = open[panel] || ""; filter(search); }
+    if (search && open[panel]) { search.value = open[panel]; filter(search); }
+    if (panel === "documents") drawn(element, search);
     if (list) list.scrollTop = open[`${panel}-top`] || 0;
     if (panel === "sources" && open.cite) { cite(open.cite); open.cite = null; }
-    const documents = element.querySelector("[data-find-document]");
-    if (documents) filterDocuments(documents);
+    if (panel === "header") chooseAgain(element);
     const language = element.querySelector("[lang]")?.lang;
     if (language) root.lang = language;
     if (panel === "account") theme();
     if (ACTING.includes(panel)) acted(panel, element);
     if (panel === "verdicts") judged();
-    if (panel === "documents" && !element.querySelector(".documents-page") && root.dataset.page === "documents") send("documents", "select", { do: "show" });
+    if (panel === "documents" && !element.querySelector(".documents-page") && root.dataset.page === "documents") look();
   };
   window.maisale = {
     panel: (name, element, trigger, watch) => { triggers[name] = trigger; redrawn(name, element); watch("value", () => redrawn(name, element)); },
     opened: (id) => { write({ c: id }, address().has("c") || !id); },
     asked: () => address().get("c") || "",
-    page: () => (root.dataset.page === "documents" && open.steps ? `documents ${open.steps}` : root.dataset.page),
+    page: () => (root.dataset.page === "documents" ? `documents ${JSON.stringify(view)}` : root.dataset.page),
   };
 })();

@@ -2,54 +2,66 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Collection as Names
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from maisale.library.dead_letters import DeadLetter
 from maisale.library.documents import KNOWLEDGE
 from maisale.records import Document
-from maisale.text import fold
 from maisale.ui.causes import told
 from maisale.ui.ledger import Opened, given_up, left_in_words, steps
-from maisale.ui.markup import Clock, asks_delete, bar, dot, esc, find_box, icon, size_in_words, tool
+from maisale.ui.markup import Clock, asks_delete, bar, digest, dot, esc, find_box, icon, size_in_words, tool
 from maisale.ui.texts import say
+from maisale.ui.view import KINDS, Shown, View
 
-LISTED = 400  # rows; more would make the page slow, and nobody reads them
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """What was given up: how many by kind of job and, when they are unfolded, the first of them."""
+
+    counts: Mapping[str, int]
+    listed: Sequence[DeadLetter] = ()
 
 
 def documents_page(
     documents: Sequence[Document],
     language: str,
     *,
+    view: View,
+    shown: Shown,
     upload_mb: int,
     may_write: bool,
     read_only: Names[str] = (),
     notice: str = "",
-    letters: Sequence[DeadLetter] = (),
+    letters: Letters | None = None,
     opened: Opened | None = None,
     offset_minutes: int = 0,
     now: float | None = None,
 ) -> str:
-    """read_only: ids of collections that this person may read and not change. notice: what went wrong, in words. letters: what was given up.
-    opened: the document whose steps are shown.
+    """documents: the rows of the page that `shown` is. read_only: ids of collections that this person may read and not change.
+
+    notice: what went wrong, in words. opened: the document whose steps are shown. Nothing in it changes only because time goes by.
     """
     clock = Clock(language, offset_minutes, now or time.time())
-    failed = sum(one.stage == "failed" for one in documents)
-    running = sum(not one.ended for one in documents)
-    rows = "".join(_row(one, clock, may_write and one.collection_id not in read_only, opened) for one in documents[:LISTED])
+    rows = "".join(_row(one, clock, may_write and one.collection_id not in read_only, opened) for one in documents)
     names = "".join(f"<th>{say(language, key)}</th>" for key in ("document", "state", "received"))
     head = f'<tr>{names}<th><span class="unseen">{say(language, "actions")}</span></th></tr>'
     table = f'<table class="documents"><thead>{head}</thead><tbody>{rows}</tbody></table>'
-    more = f'<p class="hint">{say(language, "first_of", shown=LISTED, all=len(documents))}</p>' if len(documents) > LISTED else ""
+    none = "nothing_matched" if shown.totals["all"] else "no_documents"
     said = f'<p class="error" role="alert">{esc(notice)}</p>' if notice else ""
-    return (
-        f'<section class="documents-page" lang="{language}"><header class="pane-head">{menu_button(language)}<h1>{say(language, "documents")}</h1>'
-        f"<span>{summary(documents, running, failed, language)}</span></header>"
+    given = given_up(letters.counts, letters.listed, clock, may_write, view.letters) if letters else ""
+    ages = esc(json.dumps({key: say(language, key, n="{n}") for key in ("just_now", "minutes_ago", "hours_ago", "yesterday")}, ensure_ascii=False))
+    page = (
+        f'<header class="pane-head">{menu_button(language)}'
+        f'<h1>{say(language, "documents")}</h1><span>{summary(shown, language)}</span></header>'
         f'<div class="pane-body">{drop_zone(language, "library", upload_mb) if may_write else ""}{said}'
-        f"{given_up(letters, clock, may_write)}{_filters(len(documents), running, failed, language)}"
-        f'{table if documents else f"""<p class="hint">{say(language, "no_documents")}</p>"""}{more}</div></section>'
+        f"{given}{_filters(shown, view, language)}"
+        f'{table if documents else f"""<p class="hint" role="status">{say(language, none)}</p>"""}{_pager(shown, language)}</div>'
     )
+    return f'<section class="documents-page" lang="{language}" data-ages="{ages}" data-drawn="{digest(page)}">{page}</section>'
 
 
 def menu_button(language: str) -> str:
@@ -65,35 +77,56 @@ def drop_zone(language: str, target: str, upload_mb: int) -> str:
     return f'<button type="button" class="drop" data-drop="{target}">{icon("upload", 20)}{text}</button>'
 
 
-def summary(documents: Sequence[Document], running: int, failed: int, language: str) -> str:
+def summary(shown: Shown, language: str) -> str:
+    """Of everything, whatever is searched for."""
     counts = {
-        "documents": say(language, "n_documents", n=len(documents)),
-        "collections": say(language, "n_collections", n=len({one.collection_id for one in documents})),
+        "documents": say(language, "n_documents", n=shown.totals["all"]),
+        "collections": say(language, "n_collections", n=shown.collections),
     }
     parts = [say(language, "documents_summary", **counts)]
-    parts += [say(language, key, n=n) for key, n in (("n_in_progress", running), ("n_failed", failed)) if n]
+    parts += [say(language, key, n=shown.totals[kind]) for kind, key in (("running", "n_in_progress"), ("failed", "n_failed")) if shown.totals[kind]]
     return " · ".join(parts)
 
 
-def _filters(total: int, running: int, failed: int, language: str) -> str:
+def _filters(shown: Shown, view: View, language: str) -> str:
+    """The number of a filter is that of the rows which it lists."""
+    names = {"all": "all", "running": "in_progress", "words": "words_filter", "failed": "failed_filter"}
     chips = "".join(
-        f'<button type="button" class="filter" data-filter="{name}" aria-pressed="{"true" if name == "all" else "false"}">{say(language, key)} {n}</button>'
-        for name, key, n in (("all", "all", total), ("running", "in_progress", running), ("failed", "failed_filter", failed))
+        f'<button type="button" class="filter" data-filter="{kind}" aria-pressed="{"true" if kind == view.kind else "false"}"'
+        f'{_what(kind, language)}>{say(language, names[kind])} {shown.counts[kind]}</button>'
+        for kind in KINDS
+        if kind != "words" or shown.totals["words"] or view.kind == "words"
     )
-    return f'<div class="filters">{chips}{find_box(say(language, "find_document"))}</div>'
+    return f'<div class="filters">{chips}{find_box(say(language, "find_document"), view.find)}</div>'
+
+
+def _what(kind: str, language: str) -> str:
+    """What a filter's name means, for those that are easily taken for each other."""
+    return f' title="{say(language, f"{kind}_filter_what")}"' if kind in ("words", "failed") else ""
+
+
+def _pager(shown: Shown, language: str) -> str:
+    if shown.newer is None and shown.older is None:
+        return ""
+    words = say(language, "rows_of", first=shown.first, last=shown.first + len(shown.ids) - 1, all=shown.found)
+    buttons = ""
+    for key, after in (("newer", shown.newer), ("older", shown.older)):
+        aim = "disabled" if after is None else f'data-after="{esc(after)}"'
+        buttons += f'<button type="button" class="button" data-do="turn" {aim}>{say(language, key)}</button>'
+    return f'<nav class="pager" aria-label="{say(language, "documents")}"><span>{words}</span>{buttons}</nav>'
 
 
 def _row(one: Document, clock: Clock, may_change: bool, opened: Opened | None) -> str:
     language, shown = clock.language, opened is not None and opened.document_id == one.id
-    kind = "failed" if one.stage == "failed" else "complete" if one.ended else "running"
     passages = say(language, "n_passages", n=one.chunks) if one.chunks else ""
-    facts = [one.collection, one.source if one.source != one.title else "", passages, size_in_words(one.size, language)]
+    folder = one.source.rpartition("/")[0] if one.source.endswith(f"/{one.title}") else one.source if one.source != one.title else ""
+    facts = [one.collection, folder, passages, size_in_words(one.size, language)]
     title = f'<button type="button" class="titled" data-do="steps" aria-expanded="{"true" if shown else "false"}">{esc(one.title)}{icon("down", 14)}</button>'
     listed = steps(one, opened.steps, clock) if shown else ""
     return (
-        f'<tr data-id="{esc(one.id)}" data-kind="{kind}" data-folded="{esc(fold(f"{one.title} {one.source} {one.collection}"))}">'
+        f'<tr data-id="{esc(one.id)}">'
         f'<td class="name"><b>{title}</b><small>{esc(" · ".join(fact for fact in facts if fact))}</small>{listed}</td>'
-        f'<td class="state">{state(one, language)}</td><td class="time">{clock.when(one.received_at)}</td>'
+        f'<td class="state">{state(one, language)}</td><td class="time">{clock.ago(one.received_at)}</td>'
         f'<td class="act">{_actions(one, language, may_change)}</td></tr>'
     )
 
@@ -107,7 +140,8 @@ def state(one: Document, language: str) -> str:
     if one.stage == "complete":
         return f'<span class="line ok">{dot("ok")}{say(language, "stage_complete")}</span>{small}'
     if cause:
-        return f'<span class="line">{dot("hollow")}{say(language, f"stage_{one.stage}")}</span>{small}'
+        words = say(language, "words_filter" if one.stage == "searchable" else f"stage_{one.stage}")  # as its filter is called
+        return f'<span class="line">{dot("hollow")}{words}</span>{small}'
     waits = f"<small>{esc(told(one.waits, language))}</small>" if one.waits else ""
     if one.stage == "searchable" and one.chunks:
         share = min(1.0, one.embedded / one.chunks)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from maisale.library.dead_letters import DELETED, MESSAGE, PRIVATE, TEAM, DeadLetter
 from maisale.records import Document, Reached
 from maisale.ui.causes import told
-from maisale.ui.markup import Clock, dot, esc, whole
+from maisale.ui.markup import Clock, dot, esc, icon, whole
 from maisale.ui.texts import say
 
 ABOUT = {MESSAGE: "about_message", DELETED: "about_deleted", PRIVATE: "about_private", TEAM: "about_team"}
@@ -60,29 +60,49 @@ def _step(each: Reached, one: Document, clock: Clock) -> str:
     return f'<li>{mark}<time>{clock.instant(each.reached_at)}</time><div><b>{say(language, f"ledger_{each.stage}")}</b>{counts}{more}</div></li>'
 
 
-def given_up(letters: Sequence[DeadLetter], clock: Clock, may_write: bool) -> str:
-    """Dead letters with cause, text, Retry and Skip; nothing when there are none."""
-    if not letters:
+def given_up(counts: Mapping[str, int], letters: Sequence[DeadLetter], clock: Clock, may_write: bool, unfolded: bool) -> str:
+    """One line that counts the dead letters; unfolded, each with cause, text, Retry and Skip, and both for all. Nothing when there are none."""
+    if not counts:
         return ""
-    language = clock.language
-    rows = "".join(_letter(one, clock, may_write) for one in letters)
-    return (
-        f'<section class="given-up" aria-label="{say(language, "given_up")}"><h2>{dot("bad")}{say(language, "given_up")} {len(letters)}</h2>'
-        f'<p class="hint">{say(language, "given_up_why")}</p><ul>{rows}</ul></section>'
+    language, all_of_them = clock.language, sum(counts.values())
+    words = " · ".join(say(language, f"given_up_{kind}", n=n) for kind, n in counts.items())
+    head = (
+        f'<h2><button type="button" class="titled" data-do="letters" aria-expanded="{"true" if unfolded else "false"}">{dot("amber")}'
+        f'<span><b>{say(language, "given_up")}</b> {words}</span>{icon("down", 14)}</button></h2>'
     )
+    body = ""
+    if unfolded:
+        rows = "".join(_letter(one, clock, may_write) for one in letters)
+        more = f'<p class="hint">{say(language, "given_up_more", n=all_of_them - len(letters))}</p>' if len(letters) < all_of_them else ""
+        body = f'<p class="hint">{say(language, "given_up_why")}</p>{_for_all(all_of_them, language) if may_write else ""}<ul>{rows}</ul>{more}'
+    return f'<section class="given-up" aria-label="{say(language, "given_up")}">{head}{body}</section>'
+
+
+def _for_all(n: int, language: str) -> str:
+    """Two buttons, each of which asks before it does anything."""
+    asks = ""
+    for do in ("retry", "skip"):
+        words = say(language, f"{do}_all")
+        yes = f'<button type="button" class="danger" data-do="{do}-all">{words}</button>'
+        no = f'<button type="button" data-do="keep">{say(language, "cancel")}</button>'
+        asks += (
+            f'<span class="act"><button type="button" class="button" data-do="ask-delete">{words}</button>'
+            f'<span class="deleting" hidden>{say(language, f"{do}_all_sure", n=n)} {yes} {no}</span></span>'
+        )
+    return f'<p class="acts">{asks}</p>'
 
 
 def _letter(one: DeadLetter, clock: Clock, may_write: bool) -> str:
     language, job = clock.language, one.job
     about = say(language, ABOUT[one.about]) if one.about in ABOUT else one.about
     facts = [say(language, f"job_{job.kind}"), say(language, "n_attempts", n=max(1, job.attempts))]
-    facts += [clock.when(job.ended_at)] if job.ended_at else []
+    ended = f' · {clock.ago(job.ended_at)}' if job.ended_at else ""
     quoted = f"<blockquote>{esc(one.text)}</blockquote>" if one.text else ""
     buttons = (
         f'<button type="button" class="button accent" data-do="retry-job">{say(language, "retry")}</button>'
         f'<button type="button" class="button" data-do="skip-job">{say(language, "skip")}</button>'
     )
     return (
-        f'<li data-id="{esc(job.id)}"><div><b>{esc(about)}</b><small>{esc(" · ".join(facts))}</small>'
+        f'<li data-id="{esc(job.id)}"><div><b>{esc(about)}</b><small>{esc(" · ".join(facts))}{ended}</small>'
         f'<p class="err">{esc(told(job.cause, language))}</p>{quoted}</div>{f"""<p class="acts">{buttons}</p>""" if may_write else ""}</li>'
     )

@@ -5,6 +5,7 @@ Whatever comes from a person, a document or a model goes through `esc` (or `high
 
 from __future__ import annotations
 
+import hashlib
 import html
 import re
 import time
@@ -40,6 +41,11 @@ def esc(text: object) -> str:
     """`text` as text: safe between tags and inside quoted attributes."""
     # Gradio 6.31 evaluates gr.HTML templates, not values; braces and dollars stay as they are.
     return html.escape(str(text), quote=True)
+
+
+def digest(text: str) -> str:
+    """Short, and another for another text: by it a page and its server agree on what is shown."""
+    return hashlib.blake2s(text.encode(), digest_size=6).hexdigest()
 
 
 def icon(name: str, size: int = 16) -> str:
@@ -80,8 +86,9 @@ def asks_delete(do: str, language: str) -> str:
     return f'<span class="deleting" hidden>{say(language, "delete_it")} {yes} {no}</span>'
 
 
-def find_box(words: str) -> str:
-    return f'<input type="search" data-find placeholder="{words}" aria-label="{words}" autocomplete="off">'
+def find_box(words: str, typed: str = "") -> str:
+    value = f' value="{esc(typed)}"' if typed else ""
+    return f'<input type="search" data-find placeholder="{words}" aria-label="{words}" autocomplete="off"{value}>'
 
 
 def percent(share: float) -> str:
@@ -172,6 +179,12 @@ class Clock:
 
     def moment(self, seconds: float) -> str:
         return moment(seconds, self.language, self.offset_minutes, self.now)
+
+    def ago(self, seconds: float) -> str:
+        """A moment that behaviour.js turns into its age, and keeps true: what is sent stays the same while nothing happens."""
+        day = local(seconds, self.offset_minutes)
+        words = f"{day:%d/%m/%Y, %H:%M}" if self.language == "vi" else f"{day.day} {day:%b %Y, %H:%M}"
+        return f'<time data-at="{seconds:.0f}" title="{words}">{words}</time>'
 
     def when(self, seconds: float) -> str:
         return when(seconds, self.language, self.offset_minutes, self.now)

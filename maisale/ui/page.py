@@ -102,7 +102,7 @@ def _wire(demo: gr.Blocks, parts: dict[str, Any], chat: Chat, shelf: Shelf, peop
     parts["sources"].select(chat.show_sources, [conversation], screen, **QUIET)
     parts["verdicts"].select(chat.judge, [conversation], screen, **QUIET)
     parts["header"].select(chat.choose, here, screen, **QUIET)
-    parts["documents"].select(shelf.page_acts, None, screen, **QUIET)
+    parts["documents"].select(shelf.page_acts, None, screen, trigger_mode="multiple", **QUIET)  # "once" would drop the last letters of a search
     parts["attached"].select(shelf.attached_acts, [conversation], screen, **QUIET)
     parts["upload"].upload(shelf.add, [parts["upload"]], screen, **QUIET)
     # "once" would drop what leaves a page, and a secret with it.

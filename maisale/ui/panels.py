@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from maisale.chat.mentions import file_name
 from maisale.records import Collection, ModelStatus, Named
-from maisale.text import fold
 from maisale.ui.documents import drop_zone, menu_button
 from maisale.ui.markup import bar, dot, esc, icon, tool
 from maisale.ui.texts import say
@@ -36,20 +35,19 @@ def header(
     collections: Sequence[Collection],
     models: ModelStatus,
     language: str,
-    documents: Sequence[Named] = (),
     only: Sequence[Named] = (),
 ) -> str:
-    """documents: what can be chosen or named; only: what is chosen, and then searched alone."""
+    """only: the documents that are chosen, and then searched alone."""
     who = f'{dot("ok")}<span>{esc(models.generation)}</span>' if models.generation else f'{dot("amber")}<span>{say(language, "quotations_only")}</span>'
     new = say(language, "new_chat")
     return (
         f'<header class="pane-head" lang="{language}">{menu_button(language)}<h1>{esc(title or new)}</h1>'
-        f'{_searched(searched, collections, documents, only, language)}<span class="model">{who}</span>'
+        f'{_searched(searched, collections, only, language)}<span class="model">{who}</span>'
         f'<button type="button" class="plus-button" data-do="new" aria-label="{new}">{icon("plus", 20)}</button></header>'
     )
 
 
-def _searched(searched: Sequence[str], collections: Sequence[Collection], documents: Sequence[Named], only: Sequence[Named], language: str) -> str:
+def _searched(searched: Sequence[str], collections: Sequence[Collection], only: Sequence[Named], language: str) -> str:
     """What is searched, and a form that changes it."""
     count = sum(one.documents for one in collections if one.name in searched)
     if only:
@@ -64,27 +62,23 @@ def _searched(searched: Sequence[str], collections: Sequence[Collection], docume
         for one in collections
     )
     choose, search = say(language, "choose_collections"), f'<button class="button accent">{say(language, "search_these")}</button>'
-    form = f'<form class="choose" aria-label="{choose}">{boxes}{_documents(documents, only, language)}{search}</form>' if boxes else ""
+    form = f'<form class="choose" aria-label="{choose}">{boxes}{_documents(only, language)}{search}</form>' if boxes else ""
     return f'<details class="searched"><summary title="{choose}"><span>{esc(text)}</span>{icon("down")}</summary>{form}</details>'
 
 
-def _documents(documents: Sequence[Named], only: Sequence[Named], language: str) -> str:
-    """Single documents to choose, with a box that filters them; behaviour.js shows the first twenty and offers the same ones after an @."""
-    if not documents:
-        return ""
-    chosen = {one.id for one in only}
+def _documents(only: Sequence[Named], language: str) -> str:
+    """The chosen documents, and a box that finds others: behaviour.js asks for their names as one types, and after an @ in a question."""
     rows = "".join(
-        f'<label data-document="{esc(one.id)}" data-name="{esc(file_name(one))}" data-folded="{esc(fold(f"{file_name(one)} {one.title}"))}">'
-        f'<input type="checkbox" value="{esc(one.id)}"{" checked" if one.id in chosen else ""}><span>{esc(file_name(one))}</span>'
-        f'<small>{esc(one.collection or say(language, "attached"))}</small></label>'
-        for one in sorted(documents, key=lambda one: one.id not in chosen)
+        f'<label data-document="{esc(one.id)}"><input type="checkbox" value="{esc(one.id)}" checked><span>{esc(file_name(one))}</span>'
+        f"<small>{esc(one.collection or say(language, 'attached'))}</small></label>"
+        for one in only
     )
     words = say(language, "find_document")
     find = f'<input type="search" data-find-document placeholder="{words}" aria-label="{words}" autocomplete="off">'
     return (
-        f'<fieldset data-names="{say(language, "documents_to_name")}"><legend>{say(language, "only_these")}</legend>'
-        f'<p class="hint">{say(language, "only_these_why")}</p>{find}<div class="rows">{rows}</div>'
-        f'<p class="hint" data-none hidden>{say(language, "no_match")}</p></fieldset>'
+        f'<fieldset data-names="{say(language, "documents_to_name")}" data-attached="{say(language, "attached")}">'
+        f'<legend>{say(language, "only_these")}</legend><p class="hint">{say(language, "only_these_why")}</p>{find}<div class="rows">{rows}</div>'
+        f'<p class="hint" data-none hidden>{say(language, "no_match")}</p><p class="hint" data-more hidden>{say(language, "more_names")}</p></fieldset>'
     )
 
 

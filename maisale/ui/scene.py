@@ -29,10 +29,11 @@ from maisale.ui.ledger import Opened
 from maisale.ui.steps import Step
 from maisale.ui.suggestions import Suggestions
 from maisale.ui.texts import LANGUAGES, say
+from maisale.ui.view import View, page_of
 
 MINUTES_COOKIE = "maisale_minutes"  # how far the browser's clock is ahead of UTC; behaviour.js sets it
 WORKER_MAY_MISS_S = 20.0
-LISTED = 50  # documents to choose from or to name with @; each is sent with the page
+LETTERS = 50  # of what was given up, unfolded on the page
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +111,7 @@ def rail_for(services: Services, who: Reader, open_id: str) -> str:
 def header_for(services: Services, who: Reader, title: str, choice: str, conversation_id: str) -> str:
     collections = documents.list_collections(services.db, who.scope)
     only = chosen_documents(services, who, choice, conversation_id)
-    newest = documents.document_names(services.db, who.scope, conversation_id, LISTED)
-    # Those that are chosen stay in the list, however old they are.
-    listed = [*newest, *(one for one in only if one not in newest)]
-    return panels.header(title, searched(services, who, choice), collections, services.models.status, who.language, listed, only)
+    return panels.header(title, searched(services, who, choice), collections, services.models.status, who.language, only)
 
 
 def chosen_for(services: Services, who: Reader, choice: str, conversation_id: str) -> str:
@@ -164,19 +162,23 @@ def empty_for(services: Services, who: Reader, choice: str, suggestions: Suggest
     return panels.empty_page(asked, services.models.status, who.language, services.settings.upload_mb, who.may("write"))
 
 
-def documents_for(services: Services, who: Reader, notice: str = "", opened_id: str = "") -> str:
-    """opened_id: of the document whose steps are shown; one that this person may not read shows none."""
-    listed = progress.with_seconds_left(services.db, documents.list_documents(services.db, who.scope))
-    opened = next((Opened(one.id, ledger.of_document(services.db, one.id)) for one in listed if one.id == opened_id), None)
+def documents_for(services: Services, who: Reader, view: View | None = None, notice: str = "") -> str:
+    view = view or View()
+    shown = page_of(documents.outlines(services.db, who.scope), view)
+    rows = progress.with_seconds_left(services.db, documents.list_documents(services.db, who.scope, ids=shown.ids)) if shown.ids else []
+    opened = next((Opened(one.id, ledger.of_document(services.db, one.id)) for one in rows if one.id == view.opened), None)
     shared = {one.id for one in documents.list_collections(services.db, who.scope) if one.tenant_id == PUBLIC_TENANT}
+    letters = dead_letters.visible(services, who.scope, managed(who), LETTERS) if view.letters else []
     return documents_html.documents_page(
-        listed,
+        rows,
         who.language,
+        view=view,
+        shown=shown,
         upload_mb=services.settings.upload_mb,
         may_write=who.may("write"),
         read_only=() if who.caller.user.role == "instance_admin" else shared,
         notice=notice,
-        letters=dead_letters.visible(services, who.scope, managed(who)),
+        letters=documents_html.Letters(dead_letters.counted(services, who.scope, managed(who)), letters),
         opened=opened,
         offset_minutes=who.offset_minutes,
     )

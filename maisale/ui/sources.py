@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 
 from maisale.records import Candidate, Citation, Reply, Trace
+from maisale.text import is_table_rule, named_row, table_cells
 from maisale.ui.markup import NBSP, decimal, esc, highlighted, icon, percent, place_in
 from maisale.ui.texts import say
 
 EXCERPT_CHARACTERS = 260  # about three lines of a card
+COLUMNS = 4  # of a table that fits the panel
+CUT_CHARACTERS = 50  # a line of so many and its next are one paragraph
+_BEGINS_ANEW = re.compile(r"\s*(?:[-*+•>|#]|\d{1,3}[.)]\s|\s{4})")
 _REASONS = ("below_cut", "below_gate", "near_duplicate", "budget", "over_k")
 _SENTENCE_END = re.compile(r"(?<=[.!?…:;])\s+|\n+")
 _STEPS = ("recall", "search_knowledge", "rank", "judge", "compose", "quote", "abstain")  # of the flow, by their names there
@@ -96,7 +101,10 @@ def _strength(strength: str, language: str) -> str:
 
 def excerpt(citation: Citation) -> str:
     """The beginning of what is highlighted, so that a closed card shows why it is there."""
-    text = " ".join(citation.text.split())
+    row = next((found for span in citation.highlights if (found := named_row(citation.text, span))), ())
+    text = " · ".join(f"{name}: {cell}" for name, cell in row if cell) or " ".join(
+        " ".join(line for line in citation.text.splitlines() if not is_table_rule(line)).split()
+    )
     at = min((found for span in citation.highlights if (found := text.find(" ".join(span.split()))) >= 0), default=0)
     if len(text) <= EXCERPT_CHARACTERS:
         return text
@@ -112,8 +120,45 @@ def _passage(citation: Citation) -> str:
     shown = []
     for part in parts:
         telling = len(parts) == 1 or not citation.highlights or any(span in part for span in citation.highlights)
-        shown.append(f'<p class="{"telling" if telling else "around"}">{highlighted(part, citation.highlights)}</p>')
+        kind = "telling" if telling else "around"
+        lines = part.splitlines()
+        rule = next((number for number, line in enumerate(lines) if is_table_rule(line)), 0)
+        before, table = (lines[: rule - 1], lines[rule - 1 :]) if rule else (lines, [])
+        if before:
+            shown.append(f'<p class="{kind}">{highlighted(_flowing(before), citation.highlights)}</p>')
+        if table:
+            shown.append(_table(table, citation.highlights, kind))
     return "".join(shown)
+
+
+def _flowing(lines: list[str]) -> str:
+    """Lines that the source cut at its own width run on; short ones and list items begin anew."""
+    text = lines[0]
+    for above, line in zip(lines, lines[1:], strict=False):
+        text += ("\n" if len(above) < CUT_CHARACTERS or _BEGINS_ANEW.match(line) else " ") + line
+    return text
+
+
+def _table(lines: list[str], spans: tuple[str, ...], kind: str) -> str:
+    """The rows of a Markdown table; of one that is too wide for the panel each row as a paragraph. What stands below it stays a line of its own."""
+    names = table_cells(lines[0])
+    rows, below = [], []
+    for line in lines[2:]:
+        if line.lstrip().startswith("|"):
+            rows.append(table_cells(line))
+        else:
+            below.append(f'<p class="{kind}">{highlighted(line, spans)}</p>')
+    if len(names) > COLUMNS:
+        shown = "".join(f'<p class="record {kind}">{_record(names, row, spans)}</p>' for row in rows)
+    else:
+        body = "".join("<tr>" + "".join(f"<td>{highlighted(cell, spans)}</td>" for cell in row) + "</tr>" for row in rows)
+        shown = f'<div class="wide {kind}"><table><tr>{"".join(f"<th>{esc(name)}</th>" for name in names)}</tr>{body}</table></div>'
+    return shown + "".join(below)
+
+
+def _record(names: list[str], row: list[str], spans: tuple[str, ...]) -> str:
+    named = zip_longest(names, row, fillvalue="")
+    return " · ".join((f"<i>{esc(name)}:</i> " if name else "") + highlighted(cell, spans) for name, cell in named if cell)
 
 
 def _open_link(citation: Citation, language: str) -> str:
@@ -155,7 +200,7 @@ def _how(trace: Trace, model: str, language: str) -> str:
 
 
 def _why_not(language: str, explained: tuple[str, str] | None) -> str:
-    """A form that asks what became of one document; behaviour.js offers the names that the header lists."""
+    """A form that asks what became of one document; behaviour.js offers names as one types."""
     name, words = explained or ("", "")
     choose = say(language, "why_choose")
     field = f'<input name="why" list="why-names" value="{esc(name)}" placeholder="{choose}" aria-label="{choose}" autocomplete="off" required>'

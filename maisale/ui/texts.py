@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from maisale.ui import texts_account, texts_audit, texts_documents
 
+_KINDS_EN = "PDF, Word, Excel, PowerPoint, web pages, CSV, JSON, e-mail (EML), Markdown or text"
+_KINDS_VI = "PDF, Word, Excel, PowerPoint, trang web, CSV, JSON, thư (EML), Markdown hoặc văn bản"
 LANGUAGES = {"en": "English", "vi": "Tiếng Việt"}
 
 _EN = {
@@ -42,6 +44,7 @@ _EN = {
     "search_these": "Search these",
     "choose_collections": "Choose what is searched",
     "only_these": "Only these documents",
+    "more_names": "There are more. Type more of the name.",
     "only_these_why": "Chosen documents alone are searched. In a question, @ names one.",
     "only_in": "only in: {names}",
     "asks_only": "Asking only",
@@ -76,7 +79,7 @@ _EN = {
     "what_to_know": "What do you want to know?",
     "ask_in": "Ask in English or Vietnamese, with or without diacritics. Every answer shows the passages it rests on.",
     "drop_to_ask": "Drop files here to ask about them",
-    "drop_to_ask_who": "PDF, Word, Excel, PowerPoint, Markdown or text, up to {mb} MB. Only you and this conversation see them.",
+    "drop_to_ask_who": f"{_KINDS_EN}, up to {{mb}} MB. Only you and this conversation see them.",
     "answered_by_model": "Answered by {model} on {host}. Nothing leaves it.",
     "own_server": "your own server",
     "answered_by_quotations": "Answered with quotations from your documents, on this server. Nothing leaves it.",
@@ -160,7 +163,7 @@ _EN = {
     "n_in_progress": "{n} in progress",
     "n_failed": "{n} failed",
     "drop_here": "Drop files here or choose them",
-    "drop_here_who": "PDF, Word, Excel, PowerPoint, Markdown or text, up to {mb} MB each. They go to the collection {collection}, which your team reads.",
+    "drop_here_who": f"{_KINDS_EN}, up to {{mb}} MB each. They go to the collection {{collection}}, which your team reads.",
     "all": "All",
     "in_progress": "In progress",
     "failed_filter": "Failed",
@@ -181,7 +184,10 @@ _EN = {
     "retry": "Retry",
     "cancel": "Cancel",
     "no_documents": "No documents yet. Drop the first ones above.",
-    "first_of": "The newest {shown} of {all} are listed.",
+    "nothing_matched": "No document fits this search and filter.",
+    "rows_of": "{first}–{last} of {all}",
+    "newer": "Newer",
+    "older": "Older",
     "just_now": "just now",
     "minutes_ago": "{n} min ago",
     "hours_ago": "{n} h ago",
@@ -232,6 +238,7 @@ _VI = {
     "search_these": "Tìm trong các mục này",
     "choose_collections": "Chọn nơi tìm",
     "only_these": "Chỉ các tài liệu này",
+    "more_names": "Còn nữa. Hãy gõ thêm tên.",
     "only_these_why": "Chỉ tìm trong tài liệu được chọn. Trong câu hỏi, gõ @ rồi tên để hỏi một tài liệu.",
     "only_in": "chỉ trong: {names}",
     "asks_only": "Chỉ hỏi",
@@ -263,7 +270,7 @@ _VI = {
     "what_to_know": "Cần biết điều gì?",
     "ask_in": "Hỏi bằng tiếng Việt hoặc tiếng Anh, có dấu hay không dấu đều được. Mỗi câu trả lời đều cho thấy các đoạn làm căn cứ.",
     "drop_to_ask": "Thả tệp vào đây để hỏi về nội dung",
-    "drop_to_ask_who": "PDF, Word, Excel, PowerPoint, Markdown hoặc văn bản, tối đa {mb} MB. Chỉ mình người gửi và cuộc trò chuyện này thấy.",
+    "drop_to_ask_who": f"{_KINDS_VI}, tối đa {{mb}} MB. Chỉ mình người gửi và cuộc trò chuyện này thấy.",
     "answered_by_model": "Trả lời bởi {model} trên {host}. Không có gì rời khỏi đó.",
     "own_server": "máy chủ riêng",
     "answered_by_quotations": "Trả lời bằng trích dẫn từ tài liệu, ngay trên máy chủ này. Không có gì rời khỏi đó.",
@@ -342,7 +349,7 @@ _VI = {
     "n_in_progress": "{n} đang xử lý",
     "n_failed": "{n} bị lỗi",
     "drop_here": "Thả tệp vào đây hoặc chọn tệp",
-    "drop_here_who": "PDF, Word, Excel, PowerPoint, Markdown hoặc văn bản, mỗi tệp tối đa {mb} MB. Tệp vào bộ {collection}, cả nhóm đọc được.",
+    "drop_here_who": f"{_KINDS_VI}, mỗi tệp tối đa {{mb}} MB. Tệp vào bộ {{collection}}, cả nhóm đọc được.",
     "all": "Tất cả",
     "in_progress": "Đang xử lý",
     "failed_filter": "Bị lỗi",
@@ -362,7 +369,10 @@ _VI = {
     "retry": "Thử lại",
     "cancel": "Huỷ",
     "no_documents": "Chưa có tài liệu. Thả những tệp đầu tiên vào khung trên.",
-    "first_of": "Đang hiện {shown} tài liệu mới nhất trong số {all}.",
+    "nothing_matched": "Không có tài liệu nào khớp với tìm kiếm và bộ lọc này.",
+    "rows_of": "{first}–{last} trong số {all}",
+    "newer": "Mới hơn",
+    "older": "Cũ hơn",
     "just_now": "vừa xong",
     "minutes_ago": "{n} phút trước",
     "hours_ago": "{n} giờ trước",

@@ -70,6 +70,18 @@ def test_of_others_as_good_the_sentence_that_goes_on_is_quoted():
     assert best(text)[:2] == ["The warranty lasts long.", "It ends after two years."]
 
 
+def test_the_mark_before_code_is_never_quoted():
+    quotes = prompts.best_quotes([passage("It is set in a file.\n\n```json\n{}\n```\n\nIt lasts for years.")], reader("What does the title say?"))
+    assert len(quotes) == 2 and not any("`" in quote.text for quote in quotes)
+
+
+def test_a_quoted_row_names_its_columns_and_keeps_its_cells():
+    text = "| Name | Sex | Fare | Cabin |\n| --- | --- | --- | --- |\n| Braund, Mr. Owen Harris | male | 7.25 |  |\n| Cumings | female | 71.2833 | C85 |"
+    quotes = prompts.best_quotes([passage(text)], reader("What was the fare of Braund?"))
+    assert quotes[0].text in text
+    assert "> Name: Braund, Mr. Owen Harris · Sex: male · Fare: 7.25 [1]" in prompts.quotation(quotes, "en", False)
+
+
 def test_quoted_text_becomes_no_html_image_link_or_citation():
     shown = prompts.as_shown("<img src=x> ![pixel](http://evil/x.png) [2] [a](javascript:x) `code`")
     assert "\\<img" in shown and "\\!" in shown and "\\[2]" in shown and "](j" not in shown

@@ -52,3 +52,12 @@ def test_an_address_that_breaks_the_rules_does_not_hide_the_text(tmp_path, to):
 def test_an_encrypted_email_is_refused(tmp_path, kind):
     with pytest.raises(Unreadable, match="is an encrypted e-mail"):
         text_of(tmp_path, "a.eml", f"From: a@example.com\nSubject: x\nContent-Type: {kind}\n\n--b\n\nxx\n--b--".encode())
+
+
+BARE = b"MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n\nThe pump is due in May.\n--b--\n"
+
+
+def test_a_message_without_sender_and_subject_is_read_when_it_holds_text(tmp_path):
+    assert "The pump is due in May." in text_of(tmp_path, "a.eml", BARE)
+    with pytest.raises(Unreadable, match="not an e-mail"):
+        text_of(tmp_path, "a.eml", BARE.replace(b"text/plain", b"application/octet-stream"))

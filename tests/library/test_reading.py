@@ -1,14 +1,20 @@
 """Files that people have, made by the programs' own writers; and files that nobody can read, each refused in a sentence."""
 
+import base64
 import io
+import re
 import unicodedata
 import zipfile
 from email.message import EmailMessage
 
+import docx
 import openpyxl
 import pptx
 import pytest
 from made_files import VIETNAMESE, kept, pdf, saved, text_of, windows_1258, word_file
+from pptx.chart.data import CategoryChartData
+from pptx.enum.chart import XL_CHART_TYPE
+from pptx.util import Inches
 
 from maisale.errors import Unreadable
 
@@ -114,11 +120,33 @@ def entities():
     return data.getvalue()
 
 
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+
+
+def pictured_word():
+    document = docx.Document()
+    document.add_picture(io.BytesIO(PNG))
+    return saved(document)
+
+
+def charted_slides():
+    shown = pptx.Presentation()
+    data = CategoryChartData()
+    data.categories = ["North", "South"]
+    data.add_series("Sales", (1, 2))
+    shown.slides.add_slide(shown.slide_layouts[6]).shapes.add_chart(XL_CHART_TYPE.PIE, 0, 0, Inches(3), Inches(3), data)
+    return saved(shown)
+
+
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # how files of Office before 2007 begin
 NOISE = bytes((number * 7919 + number // 3) % 256 for number in range(3000))
 LOCK = f"/Encrypt << /Filter /Standard /V 1 /R 2 /O <{'41' * 32}> /U <{'42' * 32}> /P -4 >> /ID [<00> <00>]"
 REFUSED = [
     ("empty.md", b"", "is empty"),
+    ("chart.docx", pictured_word(), "holds only pictures or charts"),
+    ("chart.pptx", charted_slides(), "holds only pictures or charts"),
+    ("blank.docx", saved(docx.Document()), "holds no text"),
+    ("blank.pptx", saved(pptx.Presentation()), "holds no text"),
     ("blank.md", b" \n\n\t", "holds no text"),
     ("noise.md", NOISE, "is not text"),
     ("zeros.txt", b"\0" * 2000, "is not text"),
@@ -142,6 +170,36 @@ REFUSED = [
     ("film.mp4", b"anything", "unknown kind"),
     ("README", b"anything", "unknown kind"),
 ]
+
+
+def inline_strings():
+    """A workbook whose cells hold their texts themselves; the table of texts is announced all the same, and missing."""
+    book = openpyxl.Workbook()
+    book.active.append(["Item", "Days"])
+    book.active.append(["Kettle", 24])
+    old, data = zipfile.ZipFile(io.BytesIO(saved(book))), io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name in old.namelist():
+            xml = old.read(name)
+            if name.endswith("sheet1.xml"):
+                for number, text in enumerate((b"Item", b"Days", b"Kettle")):
+                    xml = xml.replace(b't="s"><v>%d</v>' % number, b't="inlineStr"><is><t>%s</t></is>' % text)
+            if "sharedStrings" not in name:
+                archive.writestr(name, xml)
+    return data.getvalue()
+
+
+def test_a_workbook_without_its_table_of_texts_is_read(tmp_path):
+    assert "| Kettle | 24 |" in text_of(tmp_path, "kettles.xlsx", inline_strings())
+
+
+@pytest.mark.parametrize("data", [NOISE, word_file()[:-300], entities(), saved(openpyxl.Workbook())])
+def test_no_name_of_the_program_s_own_errors_reaches_people(tmp_path, data):
+    for ending in (".docx", ".pptx", ".xlsx", ".eml", ".json", ".html"):
+        try:
+            kept(tmp_path, "file" + ending, data)
+        except Unreadable as refused:
+            assert not re.search(r"[a-z](?:Error|Exception|NotFound)|BadZip", str(refused))
 
 
 @pytest.mark.parametrize("name, data, words", REFUSED, ids=[name for name, _, _ in REFUSED])

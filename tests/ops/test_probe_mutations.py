@@ -285,6 +285,7 @@ CONVERSATIONS = (
 )
 DOCS = "store.documents"
 MAY_READ, READ_ALL = "AND {_MAY_READ}", "AND (1 = 1 OR {_MAY_READ})"
+NAMES = "GET /v1/documents/names"
 A_DOCUMENT = re.escape("/v1/documents/{document_id}")
 NAMELESS = '__import__("types").SimpleNamespace(title="x.md")'
 DOCUMENTS = (
@@ -302,10 +303,19 @@ DOCUMENTS = (
     one(DOCS, "list_collections", "WHERE {_READABLE}", "WHERE (1 = 1 OR {_READABLE})", EXACTLY("GET /v1/collections"), "collection"),
     one(DOCS, "list_documents", "get_conversation(db, scope, conversation_id)", "pass", EXACTLY("GET /v1/documents"), "instead of 404"),
     one(DOCS, "list_documents", MAY_READ, READ_ALL, EXACTLY("GET /v1/documents"), "document name"),
-    one(DOCS, "document_names", "WHERE {_MAY_READ}", "WHERE (1 = 1 OR {_MAY_READ})", EXACTLY("fn load"), "document name"),
+    one(DOCS, "document_names", "WHERE {_MAY_READ}", "WHERE (1 = 1 OR {_MAY_READ})", EXACTLY(NAMES), "document name"),
+    one("chat.naming", "find_names", "conversations.get_conversation(db, scope, conversation_id)", "pass", EXACTLY(NAMES), "instead of 404"),
     one(DOCS, "get_document", MAY_READ, READ_ALL, f"GET {A_DOCUMENT}$", "document name"),
     one(DOCS, "searchable", "sorted(set(names) - {one.name for one in readable})", "[]", EXACTLY("GET /v1/search"), "instead of 404"),
     one(DOCS, "searchable", "get_conversation(db, scope, conversation_id).id", "conversation_id", EXACTLY("GET /v1/search"), "file"),
+    several(
+        f"{DOCS}.outlines: READABLE",
+        (DOCS, "outlines", MAY_READ, READ_ALL),
+        (DOCS, "list_documents", MAY_READ, READ_ALL),
+        only=EXACTLY("fn page_acts"),
+        found="document name",
+        behind="the rows of a page, which are read anew",
+    ),
     several(
         f"{DOCS}.searchable: get_document",
         (DOCS, "searchable", "get_document(db, scope, document_id).collection_id", 'document_row(db, document_id)["collection_id"]'),

@@ -1,6 +1,8 @@
 """The handlers of the page, called as Gradio calls them, over real services without a model."""
 
 import asyncio
+import json
+import re
 from pathlib import Path
 
 import gradio as gr
@@ -14,7 +16,7 @@ from maisale.library.documents import add_document
 from maisale.library.embedders import Embedders
 from maisale.library.indexing import Indexing
 from maisale.records import Caller, User
-from maisale.store import accounts, conversations, feedback, jobs
+from maisale.store import accounts, conversations, documents, feedback, jobs
 from maisale.ui.chat import Chat
 from maisale.ui.choice import Choice
 from maisale.ui.scene import WorkerWatch
@@ -288,16 +290,49 @@ def test_the_clock_sends_only_what_changed(services, linh):
     assert "No model connected." in first[0] and all(value == gr.skip() for value in second)
 
 
+def test_the_clock_does_not_send_the_documents_that_an_event_has_just_shown(services, linh, papers):
+    async def story(_chat, shelf, _replies):
+        shown = part(await shelf.page_acts(request(linh), event(do="show", find="old")), "documents")
+        view = json.dumps({"find": "old", "drawn": re.search(r'data-drawn="(\w+)"', shown)[1]})
+        return shown, await shelf.tick("", "", "", f"documents {view}", request(linh)), await shelf.tick("", "", "", "documents", request(linh))
+
+    shown, same, other = on_page(services, story)
+    assert "old.md" in shown and "new.md" not in shown and same[3] == gr.skip() and "documents-page" in other[3]
+
+
+def test_all_that_was_given_up_is_left_at_once_and_another_team_s_is_not(services, linh, hoa):
+    def work(tx):
+        for user in (linh, linh, hoa):
+            collection = documents.collection_named(tx, user.scope, "Knowledge")
+            one = f"d{len(tx.rows('SELECT id FROM documents'))}"
+            documents.receive_document(
+                tx, user.scope, collection, document_id=one, title="x.md", source=one, media_type="text/plain", size=1, content_hash="x"
+            )
+            jobs.add(tx, user.tenant_id, "embed_document", one)
+
+    services.db.write(work)
+    for job_id in jobs.due(services.db, 10):
+        job = jobs.claim(services.db, job_id)
+        services.db.write(lambda tx, job=job: jobs.give_up(tx, job, "It does not work."))
+    page = on_page(services, lambda _chat, shelf, _replies: shelf.page_acts(request(linh), event(do="skip-all")))
+    assert "given-up" not in part(page, "documents") and [job.subject_id for job in jobs.dead(services.db)] == ["d2"]
+
+
 def test_what_a_page_sends_is_read_as_texts_only():
     assert acted(event(do="open", id=["x"], title=None)) == {"do": "open"}
 
 
 def test_suggestions_are_questions_that_the_documents_answer(services, linh, tmp_path):
-    path = Path(tmp_path / "returns.md")
-    path.write_text("# Returns\n\n## Refunds\nThe shop manager approves refunds for customers within 3 days.\n", "utf-8")
-    document = add_document(services, linh.scope, path, path.name)
+    refunds = "The shop manager approves refunds for customers within 3 days. Refunds are paid in cash, and the customer signs for them at the counter."
+    common = "## Deliveries\nDeliveries leave the store at noon on every working day. They reach the customer on the same evening, or else on the next one.\n"
+    added = []
+    for name, text in (("returns.md", f"# Returns\n\n## Description\n{refunds}\n## Refunds\n{refunds}\n{common}"), ("stores.md", f"# Stores\n\n{common}")):
+        path = Path(tmp_path / name)
+        path.write_text(text, "utf-8")
+        added.append(add_document(services, linh.scope, path, path.name))
     indexing = Indexing(services, Embedders(services))
     for job_id in jobs.due(services.db, 10):
         indexing.do(jobs.claim(services.db, job_id))
     found = Suggestions().for_reader(services, linh.scope, "en", ("Knowledge",))
-    assert len(found) == 1 and answers(services, linh.scope, ("Knowledge",), found[0][0]) == document.id
+    assert found == [("What does Returns say about Refunds?", "Knowledge")]
+    assert answers(services, linh.scope, ("Knowledge",), found[0][0])[0] == added[0].id

@@ -6,15 +6,16 @@ from dataclasses import replace
 import pytest
 
 from maisale.library.dead_letters import MESSAGE, DeadLetter
-from maisale.records import Caller, Collection, Conversation, Document, Job, Key, ModelStatus, Named, Reached, Tenant, User
+from maisale.records import Caller, Collection, Conversation, Document, Job, Key, ModelStatus, Named, Outline, Reached, Tenant, User
 from maisale.ui.account import account_page
-from maisale.ui.documents import LISTED, attached, documents_page, state
+from maisale.ui.documents import Letters, attached, documents_page, state
 from maisale.ui.ledger import Opened
 from maisale.ui.panels import Condition, banners, chosen, empty_page, header
 from maisale.ui.people_page import people_page
 from maisale.ui.rail import day_name, rail
 from maisale.ui.sign_in import key_page, link_page, sign_in_page
 from maisale.ui.steps import Step
+from maisale.ui.view import ROWS, View, page_of
 
 HOSTILE = "<script>alert(1)</script>"
 AWAY = ModelStatus("http://127.0.0.1:11434", False, None, None)
@@ -26,8 +27,12 @@ CHIEF = User("c", "d", "default", "admin", "instance_admin")
 PAPER = Document("d", "c", "Policies", "returns.md", "returns.md", "text/markdown", 2048, 0.0, None, "complete", chunks=6, embedded=6)
 
 
-def page(*documents, **more):
-    return documents_page(documents, more.pop("language", "en"), upload_mb=50, may_write=more.pop("may_write", True), **more)
+def page(*documents, view=View(), letters=(), **more):
+    listed = [Outline(one.id, one.collection_id, one.collection, one.title, one.source, one.stage, one.cause) for one in documents]
+    given = Letters({letters[0].job.kind: len(letters)}, letters if view.letters else ()) if letters else None
+    shown = {"view": view, "shown": page_of(listed, view), "letters": given}
+    documents = [one for one in documents if one.id in shown["shown"].ids]
+    return documents_page(documents, more.pop("language", "en"), upload_mb=50, may_write=more.pop("may_write", True), **shown, **more)
 
 
 def test_when_all_is_well_nothing_is_said():
@@ -64,11 +69,11 @@ def test_the_header_names_what_is_searched_and_who_answers():
     assert "Searching Policies · 3 documents" in shown and "gpt-oss" in shown and 'value="Policies" checked' in shown and 'value="Old">' in shown
 
 
-def test_single_documents_can_be_chosen_and_the_chosen_ones_stand_first():
-    listed = [Named("1", "a.md", "x/a.md", "Policies"), Named("2", "Note", "note.md", "")]
-    shown = header("RO-9", ("Policies",), [Collection("1", "t", "u", "Policies", "tenant", 3)], WELL, "vi", listed, listed[1:])
-    assert "Đang tìm trong 1 tài liệu<" in shown and shown.index('value="2" checked') < shown.index('value="1">')
-    assert "note.md" in chosen(listed[1:], "vi") and 'aria-label="Gỡ: note.md"' in chosen(listed[1:], "vi") and chosen([], "vi") == ""
+def test_the_chosen_documents_stand_in_the_header_s_form_and_no_other():
+    only = [Named("2", "Note", "note.md", "")]
+    shown = header("RO-9", ("Policies",), [Collection("1", "t", "u", "Policies", "tenant", 3)], WELL, "vi", only)
+    assert "Đang tìm trong 1 tài liệu<" in shown and 'value="2" checked' in shown and shown.count("data-document=") == 1
+    assert "note.md" in chosen(only, "vi") and 'aria-label="Gỡ: note.md"' in chosen(only, "vi") and chosen([], "vi") == ""
 
 
 def test_the_empty_page_says_where_the_data_goes():
@@ -116,11 +121,16 @@ def test_names_with_a_script_stay_text(shown):
         ({"stage": "failed", "cause": "Torn.", "failed_after": "received", "attempts": 3}, "While it was read · 3 attempts"),
         ({}, "Complete"),
         ({"stage": "failed", "cause": "No text was found. Run text recognition on it."}, "Failed: No text was found</span>"),
-        ({"stage": "searchable", "cause": "It is found by words only."}, "It is found by words only."),
+        ({"stage": "searchable", "cause": "It is found by words only."}, "By words only</span><small>It is found by words only."),
     ],
 )
 def test_a_colour_never_stands_without_its_word(change, words):
     assert words in state(replace(PAPER, **change), "en")
+
+
+@pytest.mark.parametrize(("source", "shown"), [("returns.md", "Policies · 6"), ("shop/de/returns.md", "Policies · shop/de · 6")])
+def test_a_row_names_the_folder_and_not_the_file_once_more(source, shown):
+    assert shown in page(replace(PAPER, source=source))
 
 
 def test_the_remedy_of_a_failure_stands_below_it():
@@ -147,14 +157,32 @@ def test_the_steps_of_the_opened_document_are_shown_and_of_no_other(language, wo
 
 
 def test_what_was_given_up_stands_with_its_cause_its_text_and_two_buttons():
-    shown = page(PAPER, letters=[LETTER])
+    shown = page(PAPER, letters=[LETTER], view=View(letters=True))
     assert ">Retry<" in shown and ">Skip<" in shown and 'data-id="j"' in shown and "<blockquote>" in shown and "<script" not in shown
-    assert "Một tin nhắn" in page(PAPER, letters=[replace(LETTER, about=MESSAGE)], language="vi")
-    assert 'data-do="skip-job"' not in page(PAPER, letters=[LETTER], may_write=False) and "given-up" not in page(PAPER)
+    assert "Một tin nhắn" in page(PAPER, letters=[replace(LETTER, about=MESSAGE)], language="vi", view=View(letters=True))
+    assert '-job"' not in page(PAPER, letters=[LETTER], may_write=False, view=View(letters=True)) and "given-up" not in page(PAPER)
 
 
-def test_a_long_list_says_what_it_leaves_out():
-    assert f"The newest {LISTED} of {LISTED + 1} are listed." in page(*[PAPER] * (LISTED + 1))
+def test_what_was_given_up_is_one_line_until_it_is_unfolded_and_then_offers_all_at_once():
+    folded, unfolded = page(PAPER, letters=[LETTER] * 20), page(PAPER, letters=[LETTER] * 20, view=View(letters=True))
+    assert "20 documents are found by their words, not by meaning" in folded and "<blockquote>" not in folded and 'aria-expanded="false"' in folded
+    assert "Retry all 20?" in unfolded and 'data-do="skip-all"' in unfolded and unfolded.count("<blockquote>") == 20
+    assert "20 tài liệu tìm được theo từ" in page(PAPER, letters=[LETTER] * 20, language="vi")
+
+
+def test_a_long_list_comes_in_pages():
+    many = [replace(PAPER, id=str(number)) for number in range(ROWS + 1)]
+    assert f"1–{ROWS} of {ROWS + 1}" in page(*many) and 'class="pager"' not in page(PAPER)
+
+
+def test_nothing_changes_only_because_time_goes_by():
+    shown = {"opened": Opened("d", STEPS), "letters": [LETTER], "view": View(letters=True)}
+    assert page(PAPER, **shown, now=2 * DAY) == page(PAPER, **shown, now=2 * DAY + 7200)
+
+
+def test_what_was_typed_and_chosen_is_drawn_again():
+    shown = page(PAPER, view=View(find=HOSTILE, kind="failed"))
+    assert 'value="&lt;script&gt;' in shown and 'data-filter="failed" aria-pressed="true"' in shown and "No document fits" in shown
 
 
 @pytest.mark.parametrize(("days", "name"), [(0, "today"), (1, "yesterday"), (6, "last_7_days"), (8, "earlier")])

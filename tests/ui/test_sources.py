@@ -83,3 +83,25 @@ def test_a_document_can_be_asked_after_and_is_told_of():
     assert 'class="why"' in silent and "Why not my document?" in silent and 'role="status"' not in silent
     told = sources_panel(REPLY, "vi", explained=("<b>giá.xlsx", "giá.xlsx không được tìm <i>"))
     assert '<p role="status">giá.xlsx không được tìm &lt;i&gt;</p>' in told and 'value="&lt;b&gt;giá.xlsx"' in told
+
+
+def passage_of(text, *spans):
+    return sources_panel(replace(REPLY, citations=(replace(CITED, text=text, highlights=spans),)), "en")
+
+
+def test_a_table_in_a_passage_is_shown_as_one():
+    shown = passage_of("Fares\n| Name | Fare |\n| --- | --- |\n| <b>Braund | 7.25 |", "Braund")
+    assert "<tr><th>Name</th><th>Fare</th></tr><tr><td>&lt;b&gt;<mark>Braund</mark></td><td>7.25</td></tr>" in shown and "---" not in shown
+
+
+def test_a_wide_table_is_shown_row_by_row_and_a_closed_card_begins_with_the_row_that_matters():
+    text = "| A | B | C | D | Fare |\n| --- | --- | --- | --- | --- |\n| 1 | 2 | 3 | Heikkinen | 8 |\n| 4 |  | 6 | Braund | 7.25 |"
+    shown = passage_of(text, "Braund")
+    assert "<i>D:</i> <mark>Braund</mark> · <i>Fare:</i> 7.25</p>" in shown and "<table><tr><th>A" not in shown and "<i>B:</i>" in shown
+    assert excerpt(replace(CITED, text=text, highlights=("Braund",))) == "A: 4 · C: 6 · D: Braund · Fare: 7.25"
+
+
+def test_lines_that_the_source_cut_run_on_and_others_stay():
+    long = "There are many views on the size of a swap partition, one of"
+    shown = passage_of(f"{long}\nthem is twice the memory.\n- one\n- two", "x")
+    assert f"{long} them is twice the memory.\n- one\n- two" in shown

@@ -2,6 +2,9 @@
 
 import re
 
+import pytest
+
+from maisale.library.reading import ENDINGS
 from maisale.ui.texts import TABLES, say
 
 
@@ -28,3 +31,16 @@ def test_nothing_is_shouted():
 
 def test_vietnamese_placeholders_fit_a_phone():
     assert max(len(say("vi", key)) for key in ("ask_placeholder", "search_conversations", "find_document")) < 40
+
+
+PROSE = {"en": {"html": "web pages", "txt": "text"}, "vi": {"html": "trang web", "txt": "văn bản"}}
+OFFICE = {"docx": "Word", "xlsx": "Excel", "pptx": "PowerPoint", "md": "Markdown"}
+ALIKE = {"markdown": "md", "htm": "html", "xhtml": "html", "tsv": "csv", "jsonl": "json", "ndjson": "json", **dict.fromkeys(("text", "rst", "log"), "txt")}
+
+
+@pytest.mark.parametrize("language", TABLES)
+def test_the_drop_zones_name_every_kind_that_is_read(language):
+    kinds = {ALIKE.get(ending, ending) for ending in (ending.lstrip(".") for ending in ENDINGS)}
+    for zone in ("drop_here_who", "drop_to_ask_who"):
+        words = say(language, zone, mb=50, collection="x")
+        assert [kind for kind in kinds if (OFFICE | PROSE[language]).get(kind, kind.upper()) not in words] == []

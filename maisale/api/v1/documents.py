@@ -15,6 +15,8 @@ from maisale.api import plain
 from maisale.api.v1 import shapes
 from maisale.api.v1.shapes import Reader, Writer
 from maisale.chat.ask import checked_question
+from maisale.chat.mentions import file_name
+from maisale.chat.naming import find_names
 from maisale.chat.replies import Replies
 from maisale.errors import BadInput, StorageFailed
 from maisale.flow.search import search
@@ -41,6 +43,17 @@ def router(running: Callable[[], Replies]) -> APIRouter:
         db = running().services.db
         listed = progress.with_seconds_left(db, documents.list_documents(db, caller.scope, conversation_id))
         return [shapes.DocumentOut(**plain.document(one)) for one in listed]
+
+    @routes.get("/documents/names")
+    def find_document_names(
+        caller: Reader,
+        q: Annotated[str, Query(max_length=shapes.NAME_CHARACTERS, description="A part of the name, with or without diacritics.")] = "",
+        conversation_id: Annotated[str | None, Query(description="That conversation's files too.")] = None,
+        anywhere: Annotated[bool, Query(description="Also inside a word, and in the names of folders and collections.")] = False,
+    ) -> list[shapes.NamedOut]:
+        """Find documents that a question can name with @: up to 20, those that begin so first, then the newest."""
+        found = find_names(running().services.db, caller.scope, q, conversation_id or None, anywhere=anywhere)
+        return [shapes.NamedOut(name=file_name(one), **asdict(one)) for one in found]
 
     @routes.post("/documents", status_code=202)
     async def add(

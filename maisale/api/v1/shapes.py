@@ -148,6 +148,14 @@ class FoundConversation(ConversationOut):
     excerpt: str
 
 
+class NamedOut(BaseModel):
+    id: str
+    name: str  # the file's, as it stands after an @
+    title: str
+    source: str
+    collection: str  # empty for a conversation's file
+
+
 class DocumentOut(BaseModel):
     id: str
     collection_id: str
