@@ -34,8 +34,9 @@ import os
 import sys
 
 from maisale.access.gradio_patches import quiet_gradio
+from maisale.config import copies_dir, from_env
 
-quiet_gradio()  # before gradio is imported: it reads the environment then
+quiet_gradio(copies_dir(os.environ))  # before gradio is imported: it reads the environment then
 # Before numpy is imported: the second thread of a product of small matrices spins on the core that the event loop needs.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -54,7 +55,6 @@ from maisale.api.openai.refusals import AsOpenAI  # noqa: E402
 from maisale.api.surface import GradioSurface  # noqa: E402
 from maisale.api.v1.asking import ShortWay  # noqa: E402
 from maisale.cli import main  # noqa: E402
-from maisale.config import from_env  # noqa: E402
 from maisale.errors import MaiSaleError  # noqa: E402
 from maisale.life import Life, PlainRefusal  # noqa: E402
 from maisale.ui import page, sign_in  # noqa: E402

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from copy import copy
+from pathlib import Path
 from typing import Any
 
 QUIET = {
@@ -22,10 +23,15 @@ WAITING_CALLS = 500
 SESSIONS = 1000  # pages whose state is kept
 
 
-def quiet_gradio() -> None:
-    """Sets what Gradio reads from the environment when it is imported; what is set already stays."""
+def quiet_gradio(copies_dir: Path | None = None) -> None:
+    """Sets what Gradio reads from the environment when it is imported; what is set already stays.
+
+    copies_dir: where its copies of uploads go, in any case: there they are removed when what was uploaded is deleted.
+    """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    if copies_dir:
+        os.environ["GRADIO_TEMP_DIR"] = str(copies_dir)
 
 
 def tune_gradio(demo: Any) -> None:

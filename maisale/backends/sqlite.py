@@ -73,7 +73,7 @@ class SQLiteDatabase:
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
         try:
             connection.execute("VACUUM")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            _empty_log(connection)
         except sqlite3.Error as problem:
             raise _in_words(problem, self.path) from problem
         finally:
@@ -217,6 +217,13 @@ class _SQLiteTransaction:
         names = ", ".join(values)
         marks = ", ".join(f":{name}" for name in values)
         self._connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)
+
+
+def _empty_log(connection: sqlite3.Connection) -> None:
+    """Brings the log into the file and cuts it to nothing: it holds pages as they were. Raises sqlite3.OperationalError when readers keep it."""
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # most of it, while others write; TRUNCATE makes them wait
+    if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        raise sqlite3.OperationalError("the log is locked by somebody who reads")
 
 
 def _execute(connection: sqlite3.Connection, sql: str, values: dict[str, Any]) -> sqlite3.Cursor:

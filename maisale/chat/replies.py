@@ -22,10 +22,10 @@ from maisale.chat.running import Running
 from maisale.contracts import ChatModel
 from maisale.errors import MaiSaleError, ModelFailed, ModelUnavailable, StorageFailed
 from maisale.flow.state import Decision
-from maisale.library.documents import delete_conversation
+from maisale.library.deletion import delete_conversation, delete_turn
 from maisale.records import Ack, Reply, Scope, Writer
 from maisale.services import Services
-from maisale.store import conversations
+from maisale.store import conversations, turns
 
 log = logging.getLogger(__name__)
 
@@ -120,12 +120,21 @@ class Replies:
             await running.ended()
         return await asyncio.to_thread(conversations.get_reply, self.services.db, scope, reply_id)
 
-    async def delete_conversation(self, scope: Scope, conversation_id: str) -> None:
-        """Stops what runs in it, then removes it with its messages, files, words and vectors. Raises NotFound."""
+    async def delete_conversation(self, scope: Scope, conversation_id: str, erasure_id: str = "") -> str:
+        """Stops what runs in it, then removes it with its messages, files, words and vectors. Returns the receipt's id. Raises NotFound.
+
+        erasure_id: of the receipt of something larger, on which it counts.
+        """
         await asyncio.to_thread(conversations.get_conversation, self.services.db, scope, conversation_id)
         for running in reversed([one for one in self._open.values() if one.reply.conversation_id == conversation_id and one.scope == scope]):
             await self.stop(scope, running.reply.id)
-        await asyncio.to_thread(delete_conversation, self.services, scope, conversation_id)
+        return await asyncio.to_thread(delete_conversation, self.services, scope, conversation_id, erasure_id)
+
+    async def delete_message(self, scope: Scope, message_id: str) -> str:
+        """Removes a question with its answer, stopped when it is being written. Returns the receipt's id. Raises NotFound."""
+        turn = await asyncio.to_thread(turns.turn_of, self.services.db, scope, message_id)
+        await self.stop(scope, turn["reply_id"])
+        return await asyncio.to_thread(delete_turn, self.services, scope, message_id, title_of)
 
     async def recover(self) -> None:
         """Gives every reply of an earlier life an end: begun ones are interrupted, waiting ones are answered now."""

@@ -12,7 +12,8 @@ from typing import Any
 
 from maisale.contracts import Transaction
 from maisale.errors import BadInput, MaiSaleError, Unreadable
-from maisale.library.documents import KNOWLEDGE, check_file, erase, receive, sweep_files, writable_collection
+from maisale.library.deletion import answers_naming, end, erase
+from maisale.library.documents import KNOWLEDGE, check_file, receive, sweep_files, writable_collection
 from maisale.library.files import content_hash, keep_file
 from maisale.library.reading import ENDINGS
 from maisale.records import Scope
@@ -69,7 +70,7 @@ def sync_folder(services: Services, scope: Scope, folder: Path, collection: str,
         if progress:
             progress(number, len(found.files), source)
     report.problems += [f"{source} cannot be listed; the documents that came from it stay." for source in found.closed]
-    _remove_gone(services, report, f"{_name_of(folder)}/", found, known)
+    _remove_gone(services, scope, report, f"{_name_of(folder)}/", found, known)
     return report
 
 
@@ -132,15 +133,14 @@ def _count_same(report: SyncReport, source: str, known: dict[str, Any]) -> None:
         report.unchanged += 1
 
 
-def _remove_gone(services: Services, report: SyncReport, prefix: str, found: _Found, known: dict[str, dict[str, Any]]) -> None:
+def _remove_gone(services: Services, scope: Scope, report: SyncReport, prefix: str, found: _Found, known: dict[str, dict[str, Any]]) -> None:
     closed = tuple(f"{source}/" for source in found.closed)
     for source, row in known.items():
         if not source.startswith(prefix) or source in found.files or source.startswith(closed):
             continue
-        job_ids = services.db.write(lambda tx, document_id=row["id"]: erase(services, tx, document_id), bulk=True)
-        for job_id in job_ids:
-            services.wake(job_id)
-        (services.settings.files_dir / row["id"]).unlink(missing_ok=True)
+        naming = answers_naming(services, row["id"])
+        erasure_id, job_ids = services.db.write(lambda tx, one=row["id"], naming=naming: erase(services, tx, scope, one, naming), bulk=True)
+        end(services, job_ids, [row["id"]], erasure_id)
         report.removed += 1
 
 

@@ -41,9 +41,16 @@ def keep(db: Database, index: KeptIndex, stopping: threading.Event, opened: Call
             index.close()
 
 
-def ask_for_rebuild(db: Database) -> None:
-    """The worker that has the index, now or later, empties it and fills it from SQL."""
-    db.write(lambda tx: facts.set_fact(tx, facts.REBUILD, str(time.time())))
+def ask_for_rebuild(db: Database) -> float:
+    """The worker that has the index, now or later, empties it and fills it from SQL. Returns the wish, which `emptied_since` takes."""
+    wish = time.time()
+    db.write(lambda tx: facts.set_fact(tx, facts.REBUILD, str(wish)))
+    return wish
+
+
+def emptied_since(db: Database, wish: float) -> bool:
+    """Whether the index was emptied after it was asked for."""
+    return float(facts.get_fact(db, facts.REBUILT) or 0.0) >= wish
 
 
 def _rebuild_asked(db: Database) -> bool:

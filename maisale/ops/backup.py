@@ -26,6 +26,7 @@ from typing import IO, Any
 from maisale.config import Settings
 from maisale.contracts import Database
 from maisale.errors import BadInput, MaiSaleError, StorageFailed
+from maisale.store import erasures
 
 FORMAT = 1
 DATABASE = "sqlite.db"
@@ -53,11 +54,14 @@ class Manifest:
     missing: list[str] = field(default_factory=list)  # titles of documents whose file was not there
 
 
-def back_up(db: Database, settings: Settings, target: Path, progress: Progress = lambda *_: None) -> Manifest:
-    """Writes the backup; `target` appears whole or not at all. Raises BadInput when it exists, StorageFailed when it cannot be written."""
+def back_up(db: Database, settings: Settings, target: Path, progress: Progress = lambda *_: None, by_itself: bool = False) -> Manifest:
+    """Writes the backup; `target` appears whole or not at all. It is noted, so that receipts of deletions name it while it holds what was deleted.
+
+    by_itself: it is of those that are removed by themselves. Raises BadInput when it exists, StorageFailed when it cannot be written.
+    """
     if target.exists():
         raise BadInput(f"{target} exists already. Name another file, or remove it first.")
-    coming = target.with_name(f"{target.name}.{os.getpid()}.part")
+    coming, began_at = target.with_name(f"{target.name}.{os.getpid()}.part"), time.time()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as aside, _private(coming) as file:
@@ -73,6 +77,7 @@ def back_up(db: Database, settings: Settings, target: Path, progress: Progress =
     finally:
         with suppress(OSError):
             coming.unlink()
+    db.write(lambda tx: erasures.note_backup(tx, str(target.resolve()), began_at, manifest.created_at, by_itself))
     return manifest
 
 
@@ -82,9 +87,10 @@ def check(source: Path, progress: Progress = lambda *_: None) -> Manifest:
         return _read(tar, None, progress)
 
 
-def restore(source: Path, settings: Settings, progress: Progress = lambda *_: None) -> Manifest:
+def restore(source: Path, settings: Settings, progress: Progress = lambda *_: None, prepare: Callable[[Path], object] = lambda _: None) -> Manifest:
     """Puts a backup into the data folder, which must not hold a database yet. Nothing is there until all of it was compared.
 
+    prepare: what is done to the folder aside that holds it all, before it is put into its place.
     Raises BadInput, BrokenBackup or StorageFailed.
     """
     for held in (settings.sqlite_path, *(settings.sqlite_path.with_name(settings.sqlite_path.name + end) for end in ("-wal", "-shm"))):
@@ -97,6 +103,7 @@ def restore(source: Path, settings: Settings, progress: Progress = lambda *_: No
             with _opened(source) as tar:
                 manifest = _read(tar, Path(aside), progress)
             _settle(Path(aside) / DATABASE)
+            prepare(Path(aside))
             _take_in(Path(aside), settings)
     except OSError as problem:
         raise StorageFailed(f"The backup could not be put into {settings.data_dir} ({problem.strerror}). Free some space there.") from problem

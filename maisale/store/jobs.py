@@ -162,10 +162,13 @@ def hurry(tx: Transaction, kinds: Sequence[str]) -> None:
     tx.execute(sql, now=time.time(), kinds=list(kinds))
 
 
-def forget(tx: Transaction, subject_ids: Sequence[str]) -> None:
-    """Removes the jobs of what is deleted: the causes of ended ones name files, and the others have nothing to do. Those that empty the index stay."""
+def forget(tx: Transaction, subject_ids: Sequence[str]) -> int:
+    """Removes the jobs of what is deleted: the causes of ended ones name files, and the others have nothing to do. Those that empty the index stay.
+
+    Returns how many went.
+    """
     sql = "DELETE FROM jobs WHERE subject_id IN :ids AND (state IN ('done', 'dead', 'skipped') OR kind <> 'remove_vectors')"
-    tx.execute(sql, ids=list(subject_ids))
+    return tx.execute(sql, ids=list(subject_ids))
 
 
 def forget_ended(tx: Transaction, subject_id: str) -> None:
@@ -173,9 +176,14 @@ def forget_ended(tx: Transaction, subject_id: str) -> None:
     tx.execute("DELETE FROM jobs WHERE subject_id = :id AND state IN ('done', 'dead', 'skipped')", id=subject_id)
 
 
-def forget_tenant(tx: Transaction, tenant_id: str) -> None:
-    """Removes the ended jobs of a tenant that is deleted."""
-    tx.execute("DELETE FROM jobs WHERE tenant_id = :id AND state IN ('done', 'dead', 'skipped')", id=tenant_id)
+def forget_tenant(tx: Transaction, tenant_id: str) -> int:
+    """Removes the ended jobs of a tenant that is deleted; returns how many went."""
+    return tx.execute("DELETE FROM jobs WHERE tenant_id = :id AND state IN ('done', 'dead', 'skipped')", id=tenant_id)
+
+
+def forget_removals(tx: Transaction) -> int:
+    """Removes the ended jobs that took deleted passages out of the index: they name the passages' keys. Returns how many went."""
+    return tx.execute("DELETE FROM jobs WHERE kind = 'remove_vectors' AND state IN ('done', 'skipped')")
 
 
 def prune(tx: Transaction, limit: int, older_than_s: float = PRUNED_S) -> int:
