@@ -21,6 +21,7 @@ from typing import Any
 
 import sqlite_utils
 
+from maisale.backends.sqlite_compact import compact
 from maisale.contracts import T, Transaction
 from maisale.errors import Misconfigured, StorageFailed
 
@@ -70,14 +71,10 @@ class SQLiteDatabase:
         return [text for text in found if text != "ok"] + [f"A row of {row['table']} belongs to a missing row of {row['parent']}." for row in strays[:20]]
 
     def compact(self) -> None:
-        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
         try:
-            connection.execute("VACUUM")
-            _empty_log(connection)
+            compact(self.path, BUSY_S)
         except sqlite3.Error as problem:
             raise _in_words(problem, self.path) from problem
-        finally:
-            connection.close()
 
     def copy_to(self, path: Path) -> None:
         # Not sqlite3's backup in steps: each commit of another process begins it anew. This reads one snapshot and packs it.
@@ -217,13 +214,6 @@ class _SQLiteTransaction:
         names = ", ".join(values)
         marks = ", ".join(f":{name}" for name in values)
         self._connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)
-
-
-def _empty_log(connection: sqlite3.Connection) -> None:
-    """Brings the log into the file and cuts it to nothing: it holds pages as they were. Raises sqlite3.OperationalError when readers keep it."""
-    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # most of it, while others write; TRUNCATE makes them wait
-    if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-        raise sqlite3.OperationalError("the log is locked by somebody who reads")
 
 
 def _execute(connection: sqlite3.Connection, sql: str, values: dict[str, Any]) -> sqlite3.Cursor:

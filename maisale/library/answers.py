@@ -32,7 +32,13 @@ def without(answer: Held, ids: Collection[str], titles: Mapping[str, str]) -> tu
     text = GONE[trace.language if trace else "en"] if rests or named else answer["text"]
     went = rests or bool(named)
     sources = () if went else tuple(kept)
-    return {**answer, "text": text, "thinking": "" if gone else answer["thinking"], "citations": sources, "trace": trace}, went
+    # A verdict keeps which sources there were, so that it is known for one about something deleted.
+    judged = tuple(_emptied(one) if one in gone else one for one in answer["citations"])
+    return {**answer, "text": text, "thinking": "" if gone else answer["thinking"], "citations": sources, "trace": trace, "judged": judged}, went
+
+
+def _emptied(one: Citation) -> Citation:
+    return replace(one, title="", place="", heading="", text="", highlights=(), unsupported=())
 
 
 def rests_on(text: str, source: Citation) -> bool:

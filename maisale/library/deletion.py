@@ -172,9 +172,9 @@ def _take_out_of_answers(
         if answer is None:
             continue
         left, words_went = answers.without(answer, gone_ids, gone_titles)
-        if left == answer:
+        if {**answer, "judged": answer["citations"]} == left:
             continue
-        stored.rewrite(tx, reply_id, **{name: left[name] for name in ("text", "thinking", "citations", "trace")})
+        stored.rewrite(tx, reply_id, **{name: left[name] for name in ("text", "thinking", "citations", "judged", "trace")})
         if reply_id not in done:
             done.add(reply_id)
             gone["answers"] += 1

@@ -7,17 +7,18 @@ next time does all of it again. Backups are not touched; ops/held.py says which 
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from maisale.config import Settings
 from maisale.contracts import Database
-from maisale.errors import IndexUnavailable, MaiSaleError, StorageFailed
+from maisale.errors import BadInput, IndexUnavailable, MaiSaleError, StorageFailed
 from maisale.library import deletion_list, upkeep
 from maisale.library.deletion import take_out_again
 from maisale.library.documents import sweep_files
@@ -65,7 +66,23 @@ def erase(services: Services, stopping: threading.Event | None = None, index_wai
 
     Raises MaiSaleError, or ends early when `stopping` is set; the receipts are pending then.
     """
-    db, stopping = services.db, stopping or threading.Event()
+    with _alone(services.settings):
+        return _erase(services, stopping or threading.Event(), index_wait_s)
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Raises BadInput while another process does it."""
+    with open(settings.sqlite_path.with_name(f"{settings.sqlite_path.name}.compact.lock"), "a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as problem:
+            raise BadInput("A compaction runs already. Wait for its end: `erasures` shows what it has done.") from problem
+        yield
+
+
+def _erase(services: Services, stopping: threading.Event, index_wait_s: float) -> list[Erasure]:
+    db = services.db
     waiting = erasures.pending(db, time.time())
     ids = [one.id for one in waiting]
     steps: list[Callable[[], object]] = [

@@ -39,9 +39,12 @@ def held(tx: Transaction, reply_id: str) -> Held | None:
     return {**rows[0], "citations": citations_from(rows[0]["citations"]), "trace": trace_from(rows[0]["trace"])}
 
 
-def rewrite(tx: Transaction, reply_id: str, *, text: str, thinking: str, citations: Sequence[Citation], trace: Trace | None) -> None:
-    """The answer as it is from now on, and what its verdict kept of it."""
-    sources = {"citations": orjson.dumps(citations).decode(), "trace": orjson.dumps(trace, option=orjson.OPT_SERIALIZE_NUMPY).decode() if trace else ""}
+def rewrite(
+    tx: Transaction, reply_id: str, *, text: str, thinking: str, citations: Sequence[Citation], judged: Sequence[Citation], trace: Trace | None
+) -> None:
+    """The answer as it is from now on. judged: the sources that its verdict keeps."""
+    kept = {"citations": orjson.dumps(judged).decode(), "trace": orjson.dumps(trace, option=orjson.OPT_SERIALIZE_NUMPY).decode() if trace else ""}
     tx.execute("UPDATE messages SET text = :text, tokens_estimate = :tokens WHERE id = :id", text=text, tokens=estimate_tokens(text), id=reply_id)
-    tx.execute("UPDATE replies SET thinking = :thinking, citations = :citations, trace = :trace WHERE id = :id", thinking=thinking, id=reply_id, **sources)
-    tx.execute("UPDATE feedback SET citations = :citations, trace = :trace WHERE reply_id = :id", id=reply_id, **sources)
+    tx.execute("UPDATE feedback SET citations = :citations, trace = :trace WHERE reply_id = :id", id=reply_id, **kept)
+    kept["citations"] = orjson.dumps(citations).decode()
+    tx.execute("UPDATE replies SET thinking = :thinking, citations = :citations, trace = :trace WHERE id = :id", thinking=thinking, id=reply_id, **kept)
