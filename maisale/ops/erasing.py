@@ -89,11 +89,11 @@ def _erase(services: Services, stopping: threading.Event, index_wait_s: float) -
         lambda: deletion_list.bring_up_to_date(db, services.settings),
         lambda: take_out_again(services, ids),
         lambda: _sweep(services, waiting),
-        lambda: _empty_index(services, waiting, stopping, index_wait_s),
         lambda: db.write(jobs.forget_removals, bulk=True),
         services.words.purge,
         services.bell.compact,
-        db.compact,  # last: the steps before leave free pages
+        db.compact,  # the steps before leave free pages
+        lambda: _empty_index(services, waiting, stopping, index_wait_s),  # last: its filling writes to the database for minutes
     ]
     for step in steps:
         if stopping.is_set():
