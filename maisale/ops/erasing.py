@@ -134,6 +134,8 @@ def _empty_index(services: Services, waiting: Sequence[Erasure], stopping: threa
     had_passages = any(one.counts.get("passages") or one.kind == "message" for one in waiting)
     if not had_passages and not _naming(settings.chroma_dir.rglob("*"), waiting):
         return
+    # Chroma logs the keys that it is told to delete: done on the new index, these jobs would bring them back.
+    db.write(lambda tx: jobs.forget_removals(tx, waiting_too=True))
     if settings.vectors == "exact" or not process_lives(settings, "worker"):
         if settings.chroma_dir.is_dir() and any(settings.chroma_dir.iterdir()):
             _empty_closed(settings)

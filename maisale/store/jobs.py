@@ -181,9 +181,13 @@ def forget_tenant(tx: Transaction, tenant_id: str) -> int:
     return tx.execute("DELETE FROM jobs WHERE tenant_id = :id AND state IN ('done', 'dead', 'skipped')", id=tenant_id)
 
 
-def forget_removals(tx: Transaction) -> int:
-    """Removes the ended jobs that took deleted passages out of the index: they name the passages' keys. Returns how many went."""
-    return tx.execute("DELETE FROM jobs WHERE kind = 'remove_vectors' AND state IN ('done', 'skipped')")
+def forget_removals(tx: Transaction, waiting_too: bool = False) -> None:
+    """Removes the ended jobs that took deleted passages out of the index: they name the passages' keys.
+
+    waiting_too: the index is emptied, and has nothing to take out.
+    """
+    states = ["done", "skipped", "dead", "pending"] if waiting_too else ["done", "skipped"]
+    tx.execute("DELETE FROM jobs WHERE kind = 'remove_vectors' AND state IN :states", states=states)
 
 
 def prune(tx: Transaction, limit: int, older_than_s: float = PRUNED_S) -> int:
