@@ -34,9 +34,8 @@ import os
 import sys
 
 from maisale.access.gradio_patches import quiet_gradio
-from maisale.config import copies_dir, from_env
 
-quiet_gradio(copies_dir(os.environ))  # before gradio is imported: it reads the environment then
+quiet_gradio()  # before gradio is imported: it reads the environment then
 # Before numpy is imported: the second thread of a product of small matrices spins on the core that the event loop needs.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -49,16 +48,18 @@ from starlette.responses import PlainTextResponse  # noqa: E402
 
 from maisale.access import pages  # noqa: E402
 from maisale.access.gate import Gate  # noqa: E402
-from maisale.access.gradio_patches import patch_gradio, tune_gradio  # noqa: E402
+from maisale.access.gradio_patches import keep_copies_in, patch_gradio, tune_gradio  # noqa: E402
 from maisale.api import files, listing, mcp, v1  # noqa: E402
 from maisale.api.openai.refusals import AsOpenAI  # noqa: E402
 from maisale.api.surface import GradioSurface  # noqa: E402
 from maisale.api.v1.asking import ShortWay  # noqa: E402
 from maisale.cli import main  # noqa: E402
+from maisale.config import copies_dir, from_env  # noqa: E402
 from maisale.errors import MaiSaleError  # noqa: E402
 from maisale.life import Life, PlainRefusal  # noqa: E402
 from maisale.ui import page, sign_in  # noqa: E402
 
+keep_copies_in(copies_dir(os.environ))
 life = Life(lambda: from_env(os.environ))
 demo = page.build(life.running)
 

@@ -23,15 +23,18 @@ WAITING_CALLS = 500
 SESSIONS = 1000  # pages whose state is kept
 
 
-def quiet_gradio(copies_dir: Path | None = None) -> None:
-    """Sets what Gradio reads from the environment when it is imported; what is set already stays.
-
-    copies_dir: where its copies of uploads go, in any case: there they are removed when what was uploaded is deleted.
-    """
+def quiet_gradio() -> None:
+    """Sets what Gradio reads from the environment when it is imported; what is set already stays."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    if copies_dir:
-        os.environ["GRADIO_TEMP_DIR"] = str(copies_dir)
+
+
+def keep_copies_in(folder: Path) -> None:
+    """Where Gradio's copies of uploads go, whatever was set: there they are removed when what was uploaded is deleted.
+
+    After the import of Gradio, whose version 6.31 makes a folder for its own editor where this said so then; before a page is built.
+    """
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
 
 
 def tune_gradio(demo: Any) -> None:

@@ -113,7 +113,9 @@ def erase(
     forgotten = jobs.forget(tx, [document_id])
     if row is None:
         return "", []
-    receipt = erasure_id or erasures.begin(tx, scope, "document", document_id, row["received_at"])
+    # A mirrored folder's document bears the date of its latest version: backups of before hold earlier ones.
+    since = row["received_at"] if row["source"] == row["title"] else 0.0
+    receipt = erasure_id or erasures.begin(tx, scope, "document", document_id, since)
     gone = Counter(documents=1, files=_there(services, [document_id]), jobs=forgotten)
     titles = dict.fromkeys(_titles(tx, row), "")
     forget_aside(services.words, tx, row["tenant_id"], document_id)

@@ -9,6 +9,7 @@ import pytest
 from desk import WARRANTY, Desk
 
 from maisale.library.deletion import remove_document
+from maisale.library.folders import sync_folder
 from maisale.ops import backup, held, scheduled_backups
 from maisale.store import erasures
 
@@ -33,6 +34,20 @@ def test_a_backup_of_between_holds_it_and_those_of_before_and_after_do_not(desk)
     backup.back_up(services.db, services.settings, desk.folder / "after.tar")
     (one,) = holding(desk, receipt)
     assert Path(one.path).name == "between.tar" and one.expires_at is None and one.there
+
+
+def test_an_earlier_version_of_a_mirrored_document_counts(desk):
+    services, folder = desk.services, desk.folder / "papers"
+    folder.mkdir()
+    (folder / "warranty.md").write_text(WARRANTY)
+    sync_folder(services, desk.user.scope, folder, "Papers")
+    backup.back_up(services.db, services.settings, desk.folder / "b.tar")
+    (folder / "warranty.md").write_text(WARRANTY + " It is renewed.")
+    sync_folder(services, desk.user.scope, folder, "Papers")
+    (folder / "warranty.md").unlink()
+    sync_folder(services, desk.user.scope, folder, "Papers")
+    (one,) = erasures.listed(services.db)
+    assert [Path(held_by.path).name for held_by in holding(desk, one.id)] == ["b.tar"]
 
 
 def test_one_that_was_moved_away_is_still_named(desk):
