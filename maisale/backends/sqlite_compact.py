@@ -13,6 +13,7 @@ from pathlib import Path
 
 TRIES = 3  # to write it aside while nobody else writes; then it is done in place
 PAGES = 2000  # copied between two looks
+LOOK_S = 0.05
 PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -27,7 +28,7 @@ def compact(path: Path, busy_s: float) -> None:
     try:
         if not any(_by_way_of(aside, path, busy_s) for _ in range(TRIES)):
             connection.execute("VACUUM")
-        _empty_log(connection)
+        _empty_log(connection, time.monotonic() + busy_s)
     finally:
         connection.close()
 
@@ -58,11 +59,16 @@ def _by_way_of(aside: Path, path: Path, busy_s: float) -> bool:
         aside.unlink(missing_ok=True)
 
 
-def _empty_log(connection: sqlite3.Connection) -> None:
+def _empty_log(connection: sqlite3.Connection, ends: float) -> None:
     """Brings the log into the file and cuts it to nothing: it holds pages as they were. Raises sqlite3.OperationalError when readers keep it."""
-    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # most of it, while others write; TRUNCATE makes them wait
-    if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-        raise sqlite3.OperationalError("the log is locked by somebody who reads")
+    connection.execute("PRAGMA busy_timeout = 200")  # what TRUNCATE waits for readers, and others' writes for it
+    while True:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # most of it, while others write
+        if not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            return
+        if time.monotonic() > ends:
+            raise sqlite3.OperationalError("the log is locked by somebody who reads")
+        time.sleep(LOOK_S)  # another's checkpoint is not waited for
 
 
 def _connect(path: Path, busy_s: float) -> sqlite3.Connection:
