@@ -14,7 +14,7 @@ from pathlib import Path
 TRIES = 3  # to write it aside while nobody else writes; then it is done in place
 PAGES = 2000  # copied between two looks
 LOOK_S = 0.05
-PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+PASSING = (5, 6)  # SQLITE_BUSY and SQLITE_LOCKED, which Python names from 3.11 on
 
 
 class _Changed(Exception):

@@ -56,7 +56,7 @@ def run(services: Services, stopping: threading.Event) -> None:
     global _failed_at
     try:
         erase(services, stopping)
-    except MaiSaleError as problem:
+    except (MaiSaleError, OSError) as problem:
         _failed_at = time.monotonic()
         log.error("what was deleted could not be taken out of the files: %s", problem)
 
@@ -96,9 +96,9 @@ def _erase(services: Services, stopping: threading.Event, index_wait_s: float) -
         lambda: _empty_index(services, waiting, stopping, index_wait_s),  # last: its filling writes to the database for minutes
     ]
     for step in steps:
+        step()
         if stopping.is_set():
             return []
-        step()
     if left := _still_named(services.settings, waiting):
         raise StorageFailed(f"{left[0]} still names what was deleted ({len(left)} such files). It is tried again; a restart may free it.")
     db.write(lambda tx: erasures.finish(tx, ids, time.time()))
@@ -122,10 +122,12 @@ def _sweep(services: Services, waiting: Sequence[Erasure]) -> None:
 
 def _sweep_copies(folder: Path, before: float) -> None:
     """Copies that Gradio made before that; equal files of two people share one, so that none is removed when the library has taken it."""
-    for copy in [path for path in folder.rglob("*") if path.is_file() and path.stat().st_mtime <= before]:
-        copy.unlink(missing_ok=True)
-        if copy.parent != folder and not any(copy.parent.iterdir()):
-            copy.parent.rmdir()
+    for copy in list(folder.rglob("*")):
+        with suppress(FileNotFoundError):  # Gradio removes old ones itself
+            if copy.is_file() and copy.stat().st_mtime <= before:
+                copy.unlink()
+                if copy.parent != folder and not any(copy.parent.iterdir()):
+                    copy.parent.rmdir()
 
 
 def _empty_index(services: Services, waiting: Sequence[Erasure], stopping: threading.Event, wait_s: float) -> None:

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def erase(desk):
     done = erasing.erase(services)
     services.vectors = open_index(services.settings)
     thorough = not services.vectors.open()
-    upkeep.fill(services.db, services.vectors, thorough, erasing.threading.Event())
+    upkeep.fill(services.db, services.vectors, thorough, threading.Event())
     services.vectors.ready()
     return done
 
@@ -299,6 +300,16 @@ def test_a_compaction_that_is_killed_leaves_the_receipt_pending_and_a_later_one_
     assert erasures.get(desk.services.db, receipt).state == "pending" and holding(settings) != []
     assert [one.id for one in erase(desk)] == [receipt] and holding(settings) == []
     neighbours_are_whole(desk)
+
+
+def test_one_that_is_told_to_stop_calls_nothing_erased(desk):
+    receipt = remove_document(desk.services, desk.user.scope, desk.add("seals.md", PLANTED))
+    desk.services.vectors.release()
+    stopping = threading.Event()
+    stopping.set()
+    assert erasing.erase(desk.services, stopping) == [] and erasures.get(desk.services.db, receipt).state == "pending"
+    desk.services.vectors = open_index(desk.services.settings)
+    assert [one.id for one in erase(desk)] == [receipt]
 
 
 def test_a_deletion_that_broke_off_is_not_called_erased(desk):
