@@ -26,13 +26,14 @@ def documents_page(
     may_write: bool,
     read_only: Names[str] = (),
     notice: str = "",
+    done: str = "",
     letters: Sequence[DeadLetter] = (),
     opened: Opened | None = None,
     offset_minutes: int = 0,
     now: float | None = None,
 ) -> str:
-    """read_only: ids of collections that this person may read and not change. notice: what went wrong, in words. letters: what was given up.
-    opened: the document whose steps are shown.
+    """read_only: ids of collections that this person may read and not change. notice: what went wrong, in words. done: what was done, in words.
+    letters: what was given up. opened: the document whose steps are shown.
     """
     clock = Clock(language, offset_minutes, now or time.time())
     failed = sum(one.stage == "failed" for one in documents)
@@ -43,6 +44,7 @@ def documents_page(
     table = f'<table class="documents"><thead>{head}</thead><tbody>{rows}</tbody></table>'
     more = f'<p class="hint">{say(language, "first_of", shown=LISTED, all=len(documents))}</p>' if len(documents) > LISTED else ""
     said = f'<p class="error" role="alert">{esc(notice)}</p>' if notice else ""
+    said += f'<p class="outcome" role="status">{esc(done)}</p>' if done else ""
     return (
         f'<section class="documents-page" lang="{language}"><header class="pane-head">{menu_button(language)}<h1>{say(language, "documents")}</h1>'
         f"<span>{summary(documents, running, failed, language)}</span></header>"

@@ -15,14 +15,15 @@ from maisale.access import audit
 from maisale.chat.replies import Replies
 from maisale.errors import MaiSaleError, StorageFailed
 from maisale.library import dead_letters
-from maisale.library.documents import add_document, check_count, remove_document
+from maisale.library.deletion import remove_document
+from maisale.library.documents import add_document, check_count
 from maisale.library.readings import cancel_document, retry_document
 from maisale.store import accounts, conversations
 from maisale.ui import scene
 from maisale.ui.panels import under_composer
 from maisale.ui.scene import Reader, WorkerWatch
 from maisale.ui.screen import Screen, acted, told
-from maisale.ui.texts import LANGUAGES
+from maisale.ui.texts import LANGUAGES, say
 
 CLOCK_S = 4.0
 ON_DOCUMENTS = {"remove": remove_document, "cancel": cancel_document, "retry": retry_document}
@@ -61,17 +62,19 @@ class Shelf:
         who, asked = scene.reader(request), acted(event)
         if asked.get("do") == "show" and who.manages:  # what was given up of others stands there too
             await asyncio.to_thread(audit.read, self.running().services.db, who.caller, "jobs_read")
-        return await self._page(who, await self._change(who, asked), asked.get("opened", ""))
+        notice = await self._change(who, asked)
+        return await self._page(who, notice, asked.get("opened", ""), self._done(who, asked, notice))
 
     async def attached_acts(self, conversation_id: str, request: gr.Request, event: gr.EventData) -> Screen:
         who = scene.reader(request)
-        notice = await self._change(who, acted(event))
+        asked = acted(event)
+        notice = await self._change(who, asked)
         try:
             await asyncio.to_thread(conversations.get_conversation, self.running().services.db, who.scope, conversation_id)
         except MaiSaleError as problem:
             return Screen(under=under_composer(who.language, told(problem, who.language)))
         attached = await asyncio.to_thread(scene.attached_for, self.running().services, who, conversation_id)
-        return Screen(attached=attached, under=under_composer(who.language, notice))
+        return Screen(attached=attached, under=under_composer(who.language, notice, self._done(who, asked, notice)))
 
     async def set_language(self, request: gr.Request, event: gr.EventData) -> None:
         who, language = scene.reader(request), acted(event).get("language", "")
@@ -106,8 +109,13 @@ class Shelf:
             scene.documents_for(services, who, opened_id=opened_id) if name == "documents" else None,
         ]
 
-    async def _page(self, who: Reader, notice: str = "", opened_id: str = "") -> Screen:
-        return Screen(documents=await asyncio.to_thread(scene.documents_for, self.running().services, who, notice, opened_id))
+    async def _page(self, who: Reader, notice: str = "", opened_id: str = "", done: str = "") -> Screen:
+        return Screen(documents=await asyncio.to_thread(scene.documents_for, self.running().services, who, notice, opened_id, done))
+
+    def _done(self, who: Reader, asked: dict[str, str], notice: str) -> str:
+        """What becomes of something that was deleted just now."""
+        deleted = asked.get("do") == "remove" and not notice
+        return say(who.language, "deleted_now", hours=self.running().services.settings.erase_hours) if deleted else ""
 
     async def _note(self, who: Reader, problem: MaiSaleError, action: str, kind: str, subject_id: str = "") -> None:
         await asyncio.to_thread(audit.refused, self.running().services.db, who.scope, problem, action, kind, subject_id)
