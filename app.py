@@ -20,6 +20,8 @@
 #   "orjson==3.13.0",
 #   "tqdm==4.70.1",
 #   "wordfreq==3.1.1",
+#   "phonenumbers==9.0.43",
+#   "python-stdnum==2.2",
 #   "limits==5.8.0",
 #   "fastapi-swagger==0.4.64",
 #   "mcp==1.30.0",

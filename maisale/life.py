@@ -26,10 +26,11 @@ from maisale.decider import DeciderProcesses
 from maisale.errors import MaiSaleError, Misconfigured, Overloaded
 from maisale.library.folders import index_knowledge
 from maisale.services import Services, open_services
+from maisale.tracebacks import Formatter, log_to_stderr
 
 log = logging.getLogger(__name__)
 
-_TOKEN = re.compile(r"(/link/)[^/\s?]+")
+_TOLD = re.compile(r"(/link/)[^/\s?]+|(\?).+")  # what an address opens, and what it asks for
 SWITCH_S = 0.0005  # the event loop waits so long when retrieval computes, and not Python's 5 ms, whenever it comes back from the network or SQL
 CLOSING_S = 4  # for open requests; with replies and worker the whole stays under 10 s
 
@@ -65,8 +66,10 @@ class Life:
         return self.settings().upload_mb * 2**20
 
     async def __aenter__(self) -> Life:
-        # `uvicorn app:app` logs every address that is asked for, and that of a link opens the door.
-        logging.getLogger("uvicorn.access").addFilter(_without_tokens)
+        # `uvicorn app:app` logs every address that is asked for: that of a link opens the door, that of a search holds the question.
+        logging.getLogger("uvicorn.access").addFilter(_addresses_alone)
+        for one in logging.getLogger("uvicorn").handlers:
+            one.setFormatter(Formatter("%(levelname)s: %(message)s"))
         try:
             return await self._begin()
         except MaiSaleError as problem:
@@ -106,7 +109,9 @@ class Life:
         sys.setswitchinterval(SWITCH_S)
         listening = _listen(settings)
         proxies = {"proxy_headers": bool(settings.trusted_proxies), "forwarded_allow_ips": settings.trusted_proxies or None}
-        config = uvicorn.Config(app, http=BoundedHeads, log_level="warning", timeout_graceful_shutdown=CLOSING_S, server_header=False, **proxies)
+        log_to_stderr("%(levelname)s %(name)s: %(message)s")
+        bounds = {"http": BoundedHeads, "timeout_graceful_shutdown": CLOSING_S, "server_header": False}
+        config = uvicorn.Config(app, log_config=None, log_level="warning", **bounds, **proxies)
         uvicorn.Server(config).run(sockets=[listening])
         return 0
 
@@ -127,9 +132,9 @@ async def _mirror_knowledge(services: Services) -> None:
         await asyncio.sleep(services.settings.watch_s)
 
 
-def _without_tokens(record: logging.LogRecord) -> bool:
+def _addresses_alone(record: logging.LogRecord) -> bool:
     if isinstance(record.args, tuple):
-        record.args = tuple(_TOKEN.sub(r"\1…", one) if isinstance(one, str) else one for one in record.args)
+        record.args = tuple(_TOLD.sub(r"\1\2…", one) if isinstance(one, str) else one for one in record.args)
     return True
 
 

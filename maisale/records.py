@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 PUBLIC_TENANT = "public"  # owns the collections that every tenant of the instance may read
+FIELDS_APART = "\x1f"  # the unit separator: in no title and no heading
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Tenant:
     name: str
     created_at: float
     users: int = 0  # how many people
+    redact: bool = True  # vectors and indexes hold placeholders in the place of personal data
+    model_sees_originals: bool = True  # the model that answers reads passages and questions as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,7 @@ class Document:
     embedded: int = 0
     cause: str = ""  # why it failed or stays as it is, in words
     attempts: int = 0
+    identifiers: Mapping[str, int] | None = None  # how many of each kind its passages hold; None: not looked for
     conversation_id: str | None = None
     failed_after: str = ""  # the last stage that it reached before it failed
     cancelled: str = ""  # reading or embedding, when somebody cancelled that and it was not done since
@@ -142,9 +147,9 @@ class Document:
 class Reached:
     """An entry of a document's ledger."""
 
-    stage: str  # received, read, chunked, searchable, embedding (begun), embedded, complete, failed, cancelled or halted (it stays as it is)
+    stage: str  # received, read, chunked, redacted, searchable, embedding (begun), embedded, complete, failed, cancelled or halted (it stays as it is)
     reached_at: float
-    counted: int | None = None  # read: characters; chunked, searchable: passages; embedding, embedded: passages that have a vector
+    counted: int | None = None  # read: characters; chunked, searchable: passages; redacted: identifiers; embedding, embedded: passages that have a vector
     attempts: int = 0  # of the job that failed
     cause: str = ""
 
@@ -176,6 +181,15 @@ class Chunk:
     conversation_id: str | None = None  # set for a conversation's own messages and files
     heading: str = ""  # heading path, " > " between
     place: str = ""  # for people: "page 3", "sheet Retail", "section Returns"
+    searched: str = ""  # title, heading and text without personal data, FIELDS_APART; empty when they hold none, or it is to stay
+
+    @property
+    def sought(self) -> tuple[str, str, str]:
+        """Title, heading and text as search reads them."""
+        if not self.searched:
+            return self.title, self.heading, self.text
+        title, heading, text = self.searched.split(FIELDS_APART, 2)
+        return title, heading, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +239,7 @@ class Candidate:
     reason: str = ""  # why it was not used: below_cut, near_duplicate, budget, over_k
 
     def without_text(self) -> Candidate:
-        return replace(self, chunk=replace(self.chunk, text=""))
+        return replace(self, chunk=replace(self.chunk, text="", searched=""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +344,7 @@ class Ack:
 @dataclass(frozen=True, slots=True)
 class Job:
     id: str
-    kind: str  # read_document, embed_document, embed_message, remove_vectors
+    kind: str  # read_document, embed_document, embed_message, remove_vectors, redact_tenant
     subject_id: str
     lane: str  # people or bulk
     state: str  # pending, running, done or dead

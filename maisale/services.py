@@ -20,6 +20,7 @@ from maisale.config import Settings
 from maisale.contracts import ChatModel, CompleteIndex, Database, Embedder, KeptIndex, LexicalIndex, VectorIndex
 from maisale.errors import IndexUnavailable, Misconfigured
 from maisale.records import Hit, ModelStatus, SearchFilter
+from maisale.store import privacy
 from maisale.store.facts import EMBEDDER, get_fact
 from maisale.store.schema import AUDIT, MIGRATIONS
 
@@ -161,6 +162,7 @@ def open_services(settings: Settings, role: str) -> Services:
     lock = None if role == "cli" else _lock(settings, role, wait_s=WORKER_HANDOVER_S if role == "worker" else 0.0)
     db = _database(settings, checkpoints=role == "app")
     db.append_only(AUDIT)
+    privacy.make_key(db)
     services = Services(
         settings=settings,
         db=db,

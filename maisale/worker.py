@@ -32,6 +32,7 @@ from maisale.ops import audit_chain, erasing, scheduled_backups
 from maisale.services import ClosedIndex, Services, open_index, open_services, serve_index
 from maisale.store import jobs
 from maisale.tasks import SWEEP_S, Work
+from maisale.tracebacks import log_to_stderr
 
 log = logging.getLogger(__name__)
 
@@ -212,7 +213,7 @@ run_job = register(huey, _working)
 def run() -> int:
     """Works until SIGTERM or SIGINT, or until the process that started it through a pipe has ended."""
     os.nice(NICE)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s worker %(levelname)s %(name)s: %(message)s")
+    log_to_stderr("%(asctime)s worker %(levelname)s %(name)s: %(message)s")
     logging.getLogger("huey").setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     consumer = huey.create_consumer()

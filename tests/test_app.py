@@ -135,6 +135,7 @@ def test_the_access_log_of_uvicorn_does_not_open_the_door(tmp_path):
         while time.monotonic() < ends:
             try:
                 httpx.get(f"http://127.0.0.1:{port}/link/a-secret-token?lang=vi")
+                httpx.get(f"http://127.0.0.1:{port}/v1/search?q=whose+is+0912345678")
                 break
             except httpx.TransportError:
                 time.sleep(0.2)
@@ -143,3 +144,4 @@ def test_the_access_log_of_uvicorn_does_not_open_the_door(tmp_path):
         server.wait(15)
     said = log.read_text()
     assert "/link/…" in said and "a-secret-token" not in said
+    assert "/v1/search?…" in said and "0912345678" not in said

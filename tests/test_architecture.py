@@ -22,9 +22,10 @@ FLOORS = [
     {"maisale.flow"},
     {"maisale.store"},
     {"maisale.services", "maisale.backends"},
-    {"maisale.contracts", "maisale.bell", "maisale.frequency", "maisale.pipes"},
+    {"maisale.contracts", "maisale.bell", "maisale.frequency", "maisale.pipes", "maisale.redaction"},
+    {"maisale.identifiers"},
     {"maisale.records", "maisale.text", "maisale.stemming", "maisale.config"},
-    {"maisale.errors", "maisale.client", "maisale"},
+    {"maisale.errors", "maisale.tracebacks", "maisale.client", "maisale"},
 ]
 # services.py stands beside contracts and opens what back ends need: the schema.
 SERVICES_MAY = {"maisale.store", "maisale.backends"}

@@ -57,7 +57,7 @@ def test_an_invited_newcomer_sees_the_key_once_and_signs_in_with_it(app, browser
     page.get_by_role("button", name="Documents").click()
     assert link not in page.content()
     page.get_by_role("button", name="People").click()
-    expect(page.locator(".listed")).to_contain_text(["Nguyễn Thị Minh Khai", "default"])
+    expect(page.locator(".listed")).to_contain_text(["Nguyễn Thị Minh Khai", "default", "In vectors and indexes"])
     expect(page.locator(".made")).to_have_count(0)
     assert not [url for url in admin.asked if link in url]
 
@@ -187,3 +187,17 @@ def test_a_question_asked_too_fast_gets_words_and_stays_in_the_box(app, browser)
     expect(page.locator("#chat .user.message")).to_contain_text("When is the boiler serviced?")
     expect(page.locator("#attached")).to_contain_text("boiler.md")
     until(page, lambda: box.input_value() == "", "emptying the box")
+
+
+def test_an_admin_chooses_what_becomes_of_personal_data(app, browser):
+    visitor = Visitor(browser, app.url)
+    page = visitor.sign_in(ADMIN_KEY)
+    page.get_by_role("button", name="People").click()
+    form = page.get_by_role("form", name="Personal data: default")
+    expect(form.get_by_label("In vectors and indexes")).to_have_value("on")
+    form.get_by_label("The model that answers reads").select_option("off")
+    form.get_by_role("button", name="Save").click()
+    expect(page.locator(".outcome")).to_contain_text("The choice for default is kept.")
+    expect(form.get_by_label("The model that answers reads")).to_have_value("off")
+    pictures(page, "people-privacy")
+    assert spills(page) == [] and visitor.complaints == []

@@ -142,15 +142,27 @@ def test_an_answer_explains_a_document(said, folder):
 
 def test_a_document_is_listed_shown_cancelled_and_tried_again(said, folder):
     (folder / "team").mkdir()
-    (folder / "team" / "hours.md").write_text("# Hours\n\nThe yard opens at seven.", "utf-8")
+    (folder / "team" / "hours.md").write_text("# Hours\n\nThe yard opens at seven. Call 0912 345 678.", "utf-8")
     (folder / "team" / "cut.pdf").write_bytes(b"%PDF-1.4 cut")
     said("index", "--source", str(folder / "team"), "--collection", "Team")
     listed = {one["title"]: one for one in json.loads(said("documents", "list", "--json")[1])}
     assert (listed["hours.md"]["stage"], listed["cut.pdf"]["stage"]) == ("complete", "failed")
     _, shown, _ = said("documents", "show", listed["hours.md"]["id"])
     assert shown.startswith("hours.md: complete") and [line.split()[2] for line in shown.splitlines()[1:]][-1] == "complete"
+    assert "Personal data: 1 phone." in shown and json.loads(said("documents", "show", listed["hours.md"]["id"], "--json")[1])["identifiers"] == {"phone": 1}
     code, _, problem = said("documents", "cancel", listed["hours.md"]["id"])
     assert code == 1 and "nothing to cancel" in problem
     assert "received" in said("documents", "retry", listed["cut.pdf"]["id"])[1]
     assert "is deleted" in said("documents", "cancel", listed["cut.pdf"]["id"])[1]
     assert said("documents", "show", listed["cut.pdf"]["id"])[0] == 1
+
+
+def test_what_becomes_of_personal_data_is_shown_and_chosen(said):
+    said("users", "add", "linh", "--tenant", "sales")
+    code, words, _ = said("privacy", "--tenant", "sales")
+    assert code == 0 and "of sales: replaced by placeholders." in words and "reads: originals." in words
+    code, words, told = said("privacy", "--tenant", "sales", "--redact", "off", "--model-sees-originals", "off")
+    assert code == 0 and "of sales: as it is." in words and "reads: placeholders." in words and "made anew" in told
+    chosen = json.loads(said("privacy", "--tenant", "sales", "--redact", "on", "--json")[1])
+    assert (chosen["redact"], chosen["model_sees_originals"]) == (True, False)
+    assert said("privacy", "--tenant", "nobody")[0] == 1

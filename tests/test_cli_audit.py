@@ -80,6 +80,7 @@ def shop(made, folder):
         (["keys", "issue", "Linh", "--tenant", "shop"], ["key_issue"], None),
         (["keys", "revoke", "{key}"], ["key_revoke"], "key"),
         (["keys", "list", "Linh", "--tenant", "shop"], ["keys_read"], "user"),
+        (["privacy", "--tenant", "shop", "--redact", "off"], ["privacy_choose"], None),
         (["link"], ["link_make"], None),
         (["documents", "list"], ["documents_read"], None),
         (["documents", "show", "{document}"], ["documents_read"], "document"),

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from copy import copy
 from pathlib import Path
 from typing import Any
+
+from maisale.tracebacks import print_exc
 
 QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False",  # else it reports every start to its makers
@@ -49,6 +52,18 @@ def patch_gradio(demo: Any) -> None:
     # Gradio 6.31: only launch() sets this, and until it is set any file of the host is copied and served to whoever names it in a call.
     demo.has_launched = True
     sys.modules["gradio.state_holder"].SessionState.__init__ = _lean_session  # type: ignore[attr-defined]
+    # Gradio 6.31 prints every unforeseen error of a handler with its text, which may quote a question.
+    for name in ("queueing", "routes", "route_utils", "utils"):
+        sys.modules[f"gradio.{name}"].traceback = QuotesNobody()  # type: ignore[attr-defined]
+
+
+class QuotesNobody:
+    """Stands for the module traceback."""
+
+    print_exc = staticmethod(print_exc)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(traceback, name)
 
 
 def _lean_session(self: Any, blocks: Any) -> None:

@@ -12,7 +12,7 @@ from maisale.config import Settings
 from maisale.contracts import Database, Transaction
 from maisale.errors import BadInput, NotAllowed, NotFound
 from maisale.records import SERVER, Caller, Key, Scope, Tenant, User
-from maisale.store import accounts, audit
+from maisale.store import accounts, audit, privacy
 
 FIRST_TENANT = "default"
 FIRST_ADMIN = "admin"
@@ -153,6 +153,27 @@ def add_tenant(db: Database, caller: Caller, name: str) -> Tenant:
         return made
 
     return db.write(work)
+
+
+def choose_privacy(
+    db: Database, caller: Caller, tenant_id: str, redact: bool | None = None, model_sees_originals: bool | None = None
+) -> tuple[Tenant, str | None]:
+    """The tenant with what was chosen, and the id of the job that makes its indexes anew, when they change. None leaves a choice as it is.
+
+    Raises NotFound for a tenant that the caller does not manage.
+    """
+    if tenant_id not in {tenant.id for tenant in list_tenants(db, caller)}:
+        raise NotFound("There is no such tenant.")
+
+    def work(tx: Transaction) -> str | None:
+        now = accounts.get_tenant(tx, tenant_id)
+        redacts = now.redact if redact is None else redact
+        sees = now.model_sees_originals if model_sees_originals is None else model_sees_originals
+        audit.note(tx, caller.scope, "privacy_choose", "tenant", tenant_id, tenant_id=tenant_id, detail=privacy.in_short(redacts, sees))
+        return privacy.choose(tx, tenant_id, redact=redacts, model_sees_originals=sees)
+
+    job_id = db.write(work)
+    return accounts.get_tenant(db, tenant_id), job_id
 
 
 def removable_tenant(db: Database, caller: Caller, tenant_id: str) -> Tenant:

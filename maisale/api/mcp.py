@@ -126,9 +126,9 @@ class Door:
             first = problem.errors()[0]
             where = ".".join(map(str, first["loc"])) or "The arguments"
             return _result(f"{where[:100]}: {first['msg'].removeprefix('Value error, ')}.", {"kind": "BadInput"}, wrong=True)
-        except Exception:  # the package would send its text, whatever it says; the log has the cause
+        except Exception as problem:  # the package would send its text, whatever it says; the log has the cause
             found = incident()
-            log.exception("incident %s: the tool %r failed", found, name[:40])
+            log.error("incident %s: the tool %s failed:\n%s", found, name if name in {one.name for one in TOOLS} else "that was asked for", where(problem))
             return _result(f"This broke off inside Mai-Sale (incident {found}, which the log explains). Try again.", {"kind": "Broken"}, wrong=True)
 
     async def _called(self, name: str, arguments: dict[str, Any], request: Any) -> CallToolResult:

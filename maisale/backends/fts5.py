@@ -18,8 +18,9 @@ from maisale.contracts import Database, Transaction
 from maisale.errors import StorageFailed
 from maisale.frequency import telling
 from maisale.records import Chunk, SearchFilter, WordHit
+from maisale.redaction import words_text
 from maisale.stemming import porter, stem, variants
-from maisale.text import indexed_text, language, words
+from maisale.text import language, words
 
 CANDIDATES = 2  # rows read and scored for each one asked for
 # Matches that a question may walk through before its commonest words are left to the scoring: at 100,000 chunks 8,000 and 20,000 agree on .992 of the
@@ -267,7 +268,7 @@ def _create_vocabularies(tx: Transaction, table: str) -> None:
 
 
 def _insert(tx: Transaction, table: str, chunk: Chunk) -> None:
-    found = words(indexed_text(chunk.title, chunk.heading, chunk.text))
+    found = words(words_text(chunk))
     place = f"{_token('zc', chunk.collection_id)} {_token('zd', chunk.document_id or '')}"
     row = {"body": " ".join(found), "place": place}
     tx.execute(f'INSERT INTO "{table}"(key, body, place, length) VALUES (:key, :body, :place, :length)', key=chunk.key, length=len(found), **row)

@@ -14,6 +14,7 @@ from maisale.chat.mentions import Mentions, read
 from maisale.errors import BadInput
 from maisale.flow.graph import decide
 from maisale.flow.state import Decision
+from maisale.identifiers import find
 from maisale.records import Citation, Message, Reply, Scope, Writer
 from maisale.services import Services
 from maisale.store import conversations, documents
@@ -58,12 +59,14 @@ def readable(text: str, what: str, most: int, instead: str) -> str:
 
 
 def title_of(question: str) -> str:
-    """A conversation's title: the beginning of its first question, cut between words."""
+    """A conversation's title: the beginning of its first question, cut between words, and never within a number or an address of somebody."""
     line = " ".join(question.split())
     if len(line) <= TITLE_CHARACTERS:
         return line
-    head = line[: TITLE_CHARACTERS + 1].rsplit(" ", 1)[0]
-    return head[:TITLE_CHARACTERS].rstrip(" ,.;:") + "…"
+    head = line[: TITLE_CHARACTERS + 1].rsplit(" ", 1)[0][:TITLE_CHARACTERS]
+    # A part of a number would be taken for nobody's, and indexed.
+    head = next((line[: one.start] for one in find(line) if one.start < len(head) < one.end), head)
+    return head.rstrip(" ,.;:") + "…"
 
 
 def mentioned(

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from maisale.records import Citation
 from maisale.stemming import stem
-from maisale.text import content_words, indexed_text, language, sentences
+from maisale.text import PLACEHOLDER, content_words, indexed_text, language, sentences
 
 LONGEST_HELD = 2000  # characters: what is not complete by then is ordinary text
 SUPPORTED = 0.5  # share of a sentence's words that its passages must hold
@@ -161,7 +161,7 @@ def check(text: str, citations: Sequence[Citation]) -> tuple[Citation, ...]:
     for sentence in sentences(_AFTER_STOP.sub(r" \2\1", text)):
         numbers = [number for mark in _MARK.findall(sentence) if (number := int(mark)) in by_number]
         cited.update(numbers)
-        said = _BLANK_BEFORE_STOP.sub("", " ".join(_MARK.sub("", sentence).replace("\\", "").split()))
+        said = _BLANK_BEFORE_STOP.sub("", " ".join(_MARK.sub("", PLACEHOLDER.sub("", sentence)).replace("\\", "").split()))
         if numbers and not _borne_out(said, [by_number[number] for number in numbers]):
             for number in dict.fromkeys(numbers):
                 unsupported.setdefault(number, []).append(said)

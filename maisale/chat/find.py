@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from maisale.records import Conversation, Scope
 from maisale.services import Services
-from maisale.store import chunks, conversations, documents
+from maisale.store import chunks, conversations, documents, privacy
 from maisale.text import fold
 
 EXCERPT_CHARACTERS = 300
@@ -28,7 +28,8 @@ def find_conversations(services: Services, scope: Scope, query: str, limit: int)
     wanted = fold(query)
     found = {one.id: Found(one, 1.0) for one in own.values() if wanted and wanted in fold(one.title)}
     where = documents.own_conversations(scope, tuple(own))
-    hits = services.words.search("messages", where, [(query, 1.0)], limit * 4) if own else []
+    searched = privacy.as_searched(services.db, services.words, where.tenants, [query])[0]
+    hits = services.words.search("messages", where, [(searched, 1.0)], limit * 4) if own else []
     texts = chunks.chunks(services.db, where, [hit.key for hit in hits])
     for hit in hits:
         chunk = texts.get(hit.key)

@@ -29,6 +29,7 @@ from maisale.services import Services
 from maisale.store import conversations, turns
 from maisale.store.quota import spend
 from maisale.text import estimate_tokens
+from maisale.tracebacks import where
 
 log = logging.getLogger(__name__)
 
@@ -184,9 +185,9 @@ class Replies:
             end = {"state": "stopped" if running.stop_asked else "interrupted"}
         except MaiSaleError as problem:
             end = {"state": "failed", "cause": str(problem)}
-        except Exception:  # the last resort of a task nobody awaits: an end with words, and the cause in the log
+        except Exception as problem:  # the last resort of a task nobody awaits: an end with words, and the cause in the log
             name = incident()
-            log.exception("incident %s: reply %s failed", name, running.reply.id)
+            log.error("incident %s: reply %s failed:\n%s", name, running.reply.id, where(problem))
             end = {"state": "failed", "cause": f"The answer broke off inside Mai-Sale (incident {name}, which the log explains). Ask again."}
         await self._end(running, **end)
 

@@ -1,4 +1,4 @@
-"""The command line: index, documents, ask, search, users, keys, audit, eval, bench, probe, drill, link, worker. Works beside a running app and without one.
+"""The command line, from index to worker. Works beside a running app and without one.
 
 Errors are one sentence on stderr and exit code 1; a wrong command line is 2. What a command does is in the module of its kind.
 """
@@ -98,6 +98,10 @@ def _parser(needs_command: bool) -> argparse.ArgumentParser:
     made.add_argument("name")
     made.add_argument("--tenant", required=True, help="made when it is missing")
     made.add_argument("--role", choices=ROLES, default="member", help="%(default)s")
+
+    made = command(verbs, "privacy", "people.choose_privacy", "show or choose what becomes of a tenant's personal data", as_json, person)
+    made.add_argument("--redact", choices=("on", "off"), help="placeholders in the place of personal data in vectors and indexes")
+    made.add_argument("--model-sees-originals", choices=("on", "off"), help="whether the model that answers reads passages and questions as they are")
 
     kinds = verbs.add_parser("keys", help="issue, list and revoke keys").add_subparsers(dest="what", metavar="WHAT", required=True)
     made = command(kinds, "issue", "people.issue_key", "print a new key", as_json, person)

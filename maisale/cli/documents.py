@@ -28,7 +28,7 @@ def show(args: argparse.Namespace) -> int:
         (one,) = with_seconds_left(services.db, [documents.get_document(services.db, user.scope, args.document_id)])
         _note_reading(services, user, one.id)
         steps = ledger.of_document(services.db, one.id)
-    lines = [_state(one), *(f"  {_step(each)}" for each in steps)]
+    lines = [_state(one), f"  {_report(one)}", *(f"  {_step(each)}" for each in steps)]
     _say(args, {**asdict(one), "stages": [asdict(each) for each in steps]}, "\n".join(lines))
     return 0
 
@@ -58,6 +58,12 @@ def _state(one: Document) -> str:
     failed = f" after {one.failed_after}, {one.attempts} attempts" if one.failed_after else ""
     why = one.cause or one.waits
     return f"{one.title}: {one.stage}{failed}{embedding}{left}" + (f". {why}" if why else "")
+
+
+def _report(one: Document) -> str:
+    if one.identifiers is None:
+        return "Personal data: not looked for."
+    return f"Personal data: {', '.join(f'{count} {kind}' for kind, count in one.identifiers.items()) or 'none found'}."
 
 
 def _step(each: Reached) -> str:

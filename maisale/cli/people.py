@@ -10,7 +10,8 @@ from dataclasses import asdict
 
 from maisale.access import keys, people, sessions
 from maisale.cli.opened import Opened, acting
-from maisale.store import accounts, audit
+from maisale.contracts import Transaction
+from maisale.store import accounts, audit, privacy
 
 DAY_S = 86_400
 
@@ -19,6 +20,30 @@ def add_user(args: argparse.Namespace) -> int:
     with Opened(args, alone=True) as (services, _):
         user, key = people.add_user(services.db, args.tenant, args.name, args.role, acting())
     _say_key(args, key, f"{user.name} of {user.tenant} was added. Their first key, shown only now:")
+    return 0
+
+
+def choose_privacy(args: argparse.Namespace) -> int:
+    with Opened(args, alone=True) as (services, _):
+        tenant_id = accounts.find_tenant(services.db, args.tenant)
+        chosen = {"redact": args.redact, "model_sees_originals": args.model_sees_originals}
+
+        def work(tx: Transaction) -> str | None:
+            now = asdict(accounts.get_tenant(tx, tenant_id))
+            wanted = {name: now[name] if to is None else to == "on" for name, to in chosen.items()}
+            audit.note(tx, acting(), "privacy_choose", "tenant", tenant_id, tenant_id=tenant_id, detail=privacy.in_short(**wanted))
+            return privacy.choose(tx, tenant_id, **wanted)
+
+        if job_id := services.db.write(work):
+            services.wake(job_id)
+        tenant = accounts.get_tenant(services.db, tenant_id)
+    if args.json:
+        print(json.dumps(asdict(tenant), ensure_ascii=False))
+        return 0
+    print(f"Personal data in vectors and indexes of {tenant.name}: {'replaced by placeholders' if tenant.redact else 'as it is'}.")
+    print(f"The model that answers reads: {'originals' if tenant.model_sees_originals else 'placeholders'}.")
+    if job_id:
+        print("The indexes are made anew by the worker; until then a part of them is as it was.", file=sys.stderr)
     return 0
 
 

@@ -9,6 +9,7 @@ import functools
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,12 @@ from langgraph.runtime import Runtime
 
 from maisale.contracts import Embedder
 from maisale.errors import ModelFailed, ModelUnavailable
-from maisale.flow import prompts, ranking
+from maisale.flow import personal, prompts, ranking
 from maisale.flow.reading import Question, Reader
 from maisale.flow.retriever import CandidateRetriever, candidates
 from maisale.flow.state import AgentState, Decision, Sources
-from maisale.records import Candidate, Chunk, Citation, SearchFilter, Trace
+from maisale.records import FIELDS_APART, Candidate, Chunk, Citation, SearchFilter, Trace
+from maisale.store import privacy
 from maisale.store.documents import unread
 from maisale.text import asks, content_words, estimate_tokens, fold
 
@@ -50,11 +52,11 @@ def recall(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     """Reads the question, and looks for its answer in this conversation: its messages, its files, the sources of earlier answers."""
     sources, where = runtime.context, state["where"]
     said = [message.text for message in state["history"] if isinstance(message, HumanMessage)]
-    question = ranking.read_question(state["asked"], said)
+    question = ranking.read_question(state["asked"], said, lambda texts: _as_searched(state, sources, texts))
     about = {word for text, _ in question.parts for word in content_words(text)}
     reader = Reader(question, sources.words.idf("documents", where.tenants, about))
     embedder = sources.embedder
-    vector, notes = _question_vector(embedder, question, reader)
+    vector, notes = _question_vector(embedder, question, reader, personal.as_embedded(sources.db, state["scope"].tenant_id))
     found: list[Candidate] = []
     answered_by: dict[str, str] = {"words": sources.words.label}
     if state["conversation_id"] in where.collections:
@@ -65,7 +67,7 @@ def recall(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
             found += finder.candidates()
             answered_by["vectors"] = finder.vectors_by
     found += _cited_before(sources, where, question, state["earlier"], vector)
-    found += _said_before(state, reader) if state["said_is_source"] else []
+    found += _said_before(state, sources, reader) if state["said_is_source"] else []
     passages = _once(one for one in found if _says_something(one.chunk, state["asked"]))
     coverage = ranking.enough(question, [one.chunk for one in passages], reader)
     return {
@@ -94,11 +96,11 @@ def search_knowledge(state: AgentState, runtime: Runtime[Sources]) -> dict[str, 
 @_timed
 def rank(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     """Puts the candidates in order and numbers those that the answer may use."""
-    settings, question = runtime.context.settings, state["question"]
+    settings = runtime.context.settings
     ranked = ranking.rank(state["candidates"], state["reader"], _vectors_of(state), state["conversation_id"], time.time())
     if not state["model_name"]:
         return {"candidates": ranking.choose(ranked, settings.retrieval_k, settings.retrieval_k, _NO_LIMIT)}
-    budget = prompts.passage_budget(question.text, state["history"], state["context_tokens"])
+    budget = prompts.passage_budget(state["asked"], state["history"], state["context_tokens"])
     chosen = ranking.choose(ranked, settings.retrieval_k, settings.retrieval_k_max, budget, prompts.FRAME_TOKENS)
     if ranked and not any(one.number for one in chosen):
         room = f"the {state['context_tokens']:,} tokens of {state['model_name']}"
@@ -123,7 +125,9 @@ def judge(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
 def compose(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     """Writes the prompt; the model's answer is streamed outside of the flow."""
     question, used = state["question"], _used(state)
-    messages = prompts.prompt(question.text, question.language, state["history"], used, state["context_tokens"], state["outcome"] == "possible")
+    shown = personal.as_shown(runtime.context.db, runtime.context.words, state["scope"].tenant_id, state["where"].tenants)
+    history, passages = personal.veiled_turns(state["history"], shown), personal.veiled(used, shown)
+    messages = prompts.prompt(shown(state["asked"]), question.language, history, passages, state["context_tokens"], state["outcome"] == "possible")
     return {"decision": Decision(state["outcome"], "", messages, _citations(used, state["reader"]), _trace(state, runtime, state["model_name"] or ""))}
 
 
@@ -145,11 +149,13 @@ def abstain(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     return {"decision": Decision("abstain", text, None, (), _trace(unused, runtime, "", closest))}
 
 
-def _question_vector(embedder: Embedder | None, question: Question, reader: Reader) -> tuple[np.ndarray | None, tuple[str, ...]]:
+def _question_vector(
+    embedder: Embedder | None, question: Question, reader: Reader, embedded: Callable[[str], str]
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
     if embedder is None:
         return None, ("The embedding model is away; words answered.",)
     try:
-        return embedder.query_vector(question.parts, reader.weight), ()
+        return embedder.query_vector([(embedded(text), weight) for text, weight in question.parts], reader.weight), ()
     except (ModelUnavailable, ModelFailed) as problem:
         return None, (f"The question was not embedded ({problem}); words answered.",)
 
@@ -161,15 +167,24 @@ def _cited_before(sources: Sources, where: SearchFilter, question: Question, ear
     return [one for kind in kinds for one in candidates(sources, kind, where, question.parts, vector, dict.fromkeys(keys), {})]
 
 
-def _said_before(state: AgentState, reader: Reader) -> list[Candidate]:
+def _said_before(state: AgentState, sources: Sources, reader: Reader) -> list[Candidate]:
     """The turns of a conversation that its client keeps. In no index: the share of the question's words that they carry stands for both word scores."""
-    made = []
-    for position, message in enumerate(state["history"]):
-        text, name = message.text[:SAID_CHARACTERS], f"said#{position}"
-        chunk = Chunk(f"{name}#chunk_0", state["scope"].tenant_id, "", _HERE[reader.language], text, 0, estimate_tokens(text), time.time(), message_id=name)
+    made, here = [], _HERE[reader.language]
+    texts = [message.text[:SAID_CHARACTERS] for message in state["history"]]
+    for position, (text, searched) in enumerate(zip(texts, _as_searched(state, sources, texts), strict=True)):
+        name = f"said#{position}"
+        chunk = Chunk(f"{name}#chunk_0", state["scope"].tenant_id, "", here, text, 0, estimate_tokens(text), time.time(), message_id=name)
+        if searched != text:
+            chunk = replace(chunk, searched=FIELDS_APART.join((here, "", searched)))
         share = reader.chunk_coverage(chunk)
         made.append(Candidate(chunk, word_score=share, stem_score=share))
     return made
+
+
+def _as_searched(state: AgentState, sources: Sources, texts: Sequence[str]) -> list[str]:
+    """With the hash words of the numbers that the indexes know, or a conversation that is in no index."""
+    said = [message.text for message in state["history"]] if state["said_is_source"] else ()
+    return privacy.as_searched(sources.db, sources.words, state["where"].tenants, texts, said)
 
 
 def _once(found: Iterable[Candidate]) -> list[Candidate]:
@@ -222,7 +237,7 @@ def _trace(state: AgentState, runtime: Runtime[Sources], model: str, closest: tu
     question = state["question"]
     gate = ranking.GATES[ranking.table_key(question.language, _vectors_of(state))]
     return Trace(
-        question=question.text,
+        question=state["asked"],
         language=question.language,
         path=state["path"],
         coverage=state["coverage"],

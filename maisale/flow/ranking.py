@@ -5,7 +5,7 @@ Sources: XQuAD en/vi (240 passages, 1190 questions each) and MTRAG-UN (1488 pass
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from maisale.flow.reading import Question, Reader
@@ -81,8 +81,8 @@ _LEAD_IN = {
 }
 
 
-def read_question(asked: str, earlier_turns: Sequence[str]) -> Question:
-    """earlier_turns: what the same person said before, oldest first."""
+def read_question(asked: str, earlier_turns: Sequence[str], searched: Callable[[Sequence[str]], Sequence[str]] = list) -> Question:
+    """earlier_turns: what the same person said before, oldest first. searched: texts as the index holds such ones."""
     language_of = language(asked, language(earlier_turns[-1]) if earlier_turns else "en")
     dependent = bool(earlier_turns) and leans_on_history(asked, language_of)
     before, first = WEIGHTS_DEPENDENT if dependent else WEIGHTS_INDEPENDENT
@@ -91,7 +91,8 @@ def read_question(asked: str, earlier_turns: Sequence[str]) -> Question:
         parts.append((earlier_turns[-1], before))
     if len(earlier_turns) > 1:
         parts.append((earlier_turns[0], first))
-    return Question(asked, language_of, dependent, tuple(parts))
+    texts = searched([text for text, _ in parts])
+    return Question(texts[0], language_of, dependent, tuple((text, weight) for text, (_, weight) in zip(texts, parts, strict=True)))
 
 
 def leans_on_history(asked: str, language_of: str) -> bool:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from maisale.frequency import telling
 from maisale.records import Chunk
+from maisale.redaction import plain, words_text
 from maisale.stemming import stem, variants
-from maisale.text import content_words, fold, headings, indexed_text, sentences, stop_words, table_heads, word_pairs, words
+from maisale.text import HASH_WORD, PLACEHOLDER, content_words, fold, headings, sentences, stop_words, table_heads, word_pairs, words
 
 PAIRS = 0.5  # of a sentence's pair coverage beside its word coverage; small words count in a pair: best sentence right .786 -> .800 (XQuAD en)
 ANSWER_TYPE = 0.2  # for a sentence that holds what is asked for: a number, a date, a name
@@ -20,6 +21,7 @@ _WORD = re.compile(r"[^\W_]+")
 _APART = "\x1f"  # the unit separator: in no sentence and no word
 _NUMBER = re.compile(r"\d")
 _CODE = re.compile(r"(?<!\w)[^\W_]*(?:[-./]?\d+)+(?:[-./]?[^\W_]+)*(?!\w)")
+_HASHED = re.compile(HASH_WORD)
 _NAME = re.compile(r"(?<![.!?…:\"“]\s)(?<!^)\b[A-ZĐÀ-Ỹ][\w-]*")
 _ASKS = {
     "en": (
@@ -37,7 +39,7 @@ _ASKS = {
 class Question:
     """A question as search reads it."""
 
-    text: str
+    text: str  # as it is searched
     language: str  # en or vi: of the answer too
     dependent: bool  # it leans on earlier turns ("and for a service?")
     parts: tuple[tuple[str, float], ...]  # the question and earlier user turns, each with its weight
@@ -93,7 +95,7 @@ class Reader:
         if not whole:
             return 0.0
         best = 0.0
-        for folded in fold(_APART.join(sentences(chunk.text))).split(_APART):  # folding them one by one costs more
+        for folded in fold(_APART.join(sentences(chunk.sought[2]))).split(_APART):  # folding them one by one costs more
             found = set(_WORD.findall(folded))
             if self._form is stem:
                 found = {stem(word) for word in found if word[:2] in self._starts}
@@ -102,7 +104,7 @@ class Reader:
 
     def chunk_coverage(self, chunk: Chunk) -> float:
         """Share of the question's words in the passage, 0..1."""
-        return _share(self._weights, self._forms(indexed_text(chunk.title, chunk.heading, chunk.text)))
+        return _share(self._weights, self._forms(words_text(chunk)))
 
     def must_occur(self) -> frozenset[str]:
         """The folded numbers and names of the question."""
@@ -112,30 +114,31 @@ class Reader:
         return frozenset(found) - stop_words(self.language)
 
     def lacks(self, chunks: Iterable[Chunk]) -> list[str]:
-        """The numbers and codes of the question ("2019", "RO-15") that none of the passages names: they cannot answer it."""
-        held = [f" {' '.join(words(indexed_text(chunk.title, chunk.heading, chunk.text)))} " for chunk in chunks]
-        codes = dict.fromkeys(_CODE.findall(self._question.text))
-        return [code for code in codes if not any(f" {' '.join(words(code))} " in text for text in held)]
+        """The numbers and codes of the question ("2019", "RO-15", "‹phone›") that none of the passages names: they cannot answer it."""
+        held = [f" {' '.join(words(words_text(chunk)))} " for chunk in chunks]
+        replaced = {hashed[0]: plain(one[0]) for one in PLACEHOLDER.finditer(self._question.text) if (hashed := _HASHED.search(one[0]))}
+        codes = {code: replaced.get(code, code) for code in _CODE.findall(self._question.text)}
+        return [shown for code, shown in codes.items() if not any(f" {' '.join(words(code))} " in text for text in held)]
 
     def words_of(self, chunk: Chunk) -> frozenset[str]:
-        return frozenset(words(indexed_text(chunk.title, chunk.heading, chunk.text)))
+        return frozenset(words(words_text(chunk)))
 
     def quotes(self, number: int, chunk: Chunk, rank: int = 0, behind: float = 0.0) -> list[Quote]:
         """The sentences of a passage that can answer, scored. rank: 0 for the best passage. behind: how far its score is from the best one's."""
         made, silent = [], table_heads(chunk.text) | headings(chunk.text)
-        above = self._forms(f"{chunk.title} {chunk.heading}")
-        led: list[str] = []
-        every = sentences(chunk.text)
-        for position, sentence in enumerate(every):
+        title, heading, text = chunk.sought
+        above, led = self._forms(f"{title} {heading}"), []
+        shown, sought = sentences(chunk.text), sentences(text)
+        sought = sought if len(sought) == len(shown) else shown  # a number that two sentences shared
+        for position, (sentence, searched) in enumerate(zip(shown, sought, strict=True)):
             if sentence in silent:
                 continue  # the names of columns answer nothing, nor do headings
-            forms = self._forms(sentence)
-            asks = sentence.endswith("?")
+            forms, asks = self._forms(searched), sentence.endswith("?")
             if not asks and len(forms) >= FEWEST_WORDS:
                 # What the title says holds for every sentence below it: "Capacity: 12 litres" need not repeat the product. So does what a question asks.
                 score = _share(self._rare, [*forms, *above, *led]) + PAIRS * _share(self._pairs, zip(forms, forms[1:], strict=False))
                 score += ANSWER_TYPE if self._holds_wanted(sentence) else 0.0
-                led_to = every[position + 1] if sentence.endswith(":") and position + 1 < len(every) else ""
+                led_to = shown[position + 1] if sentence.endswith(":") and position + 1 < len(shown) else ""
                 made.append(Quote(number, f"{sentence} {led_to}".rstrip(), position, score - RANK * rank - behind))
             if asks or len(forms) >= FEWEST_WORDS:  # "Yes." stands between a question and its answer
                 led = forms if asks else []

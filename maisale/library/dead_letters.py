@@ -11,7 +11,7 @@ from maisale.services import Services
 from maisale.store import audit, chunks, conversations, documents, facts, jobs
 
 EVERY_TENANT = "*"
-MESSAGE, DELETED, PRIVATE = "a message", "something deleted", "a private document"  # what stands for a title
+MESSAGE, DELETED, PRIVATE, TEAM = "a message", "something deleted", "a private document", "the tenant's passages"  # what stands for a title
 TEXT_CHARACTERS = 300
 
 
@@ -77,6 +77,8 @@ def skip(services: Services, job_id: str, by: Scope = SERVER) -> None:
 
 
 def _letter(services: Services, job: Job, own: bool = False) -> DeadLetter:
+    if job.kind == "redact_tenant":
+        return DeadLetter(job, TEAM)
     row = documents.document_row(services.db, job.subject_id)
     if row is None:
         message = conversations.message_row(services.db, job.subject_id)

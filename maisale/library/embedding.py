@@ -18,9 +18,9 @@ from maisale.errors import ModelFailed, ModelUnavailable
 from maisale.library.interruptions import GoOn
 from maisale.library.passages import SLICE, slices
 from maisale.records import Chunk, Job, VectorRow
+from maisale.redaction import vector_text
 from maisale.services import Services
 from maisale.store import chunks, jobs
-from maisale.text import indexed_text
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def _vectors(embedder: Embedder, batch: Sequence[Chunk]) -> tuple[list[tuple[Chu
     left, refused = list(batch), []
     while left:
         try:
-            rows = embedder.vectors([indexed_text(chunk.title, chunk.heading, chunk.text) for chunk in left])
+            rows = embedder.vectors([vector_text(chunk) for chunk in left])
             return list(zip(left, rows, strict=True)), refused
         except ModelFailed as problem:
             if not problem.positions:

@@ -17,6 +17,7 @@ from maisale.library.documents import KNOWLEDGE, check_file, receive, sweep_file
 from maisale.library.files import content_hash, keep_file
 from maisale.library.reading import ENDINGS
 from maisale.records import Scope
+from maisale.redaction import plain
 from maisale.services import Services
 from maisale.store import accounts, audit, documents, jobs
 
@@ -175,4 +176,4 @@ def _log(collection: str, report: SyncReport, again: bool) -> None:
     counts = (report.new, report.changed, report.unchanged, report.removed, report.failed)
     log.info("%s: %d new, %d changed, %d unchanged, %d removed, %d failed", collection, *counts)
     for problem in report.problems:
-        log.warning("%s: %s", collection, problem)
+        log.warning("%s: %s", collection, plain(problem))

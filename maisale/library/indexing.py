@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,14 +19,16 @@ from maisale.library.chunking import Piece, chunk_text
 from maisale.library.embedders import Embedders
 from maisale.library.embedding import Embedding
 from maisale.library.interruptions import Cancelled, GoOn, Stopping
-from maisale.library.messages import write_message
+from maisale.library.messages import known_numbers, write_message
 from maisale.library.passages import Passages
 from maisale.library.read_back import WORDS_LOST, read_back
 from maisale.library.reader_process import Reader
+from maisale.library.redacting import Redacting, redacted_chunks
 from maisale.library.together import Together
 from maisale.records import Chunk, Job, Reached
 from maisale.services import Services
-from maisale.store import chunks, documents, jobs, ledger
+from maisale.store import chunks, documents, jobs, ledger, privacy
+from maisale.tracebacks import where
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class Indexing:
             "embed_document": self._embed_document,
             "embed_message": self._embed_message,
             "remove_vectors": self._remove_vectors,
+            "redact_tenant": Redacting(services, self._stopping).redact_tenant,
         }
 
     def close(self) -> None:
@@ -73,9 +76,7 @@ class Indexing:
         except Exception as problem:  # recorded as the job's cause; another of its kind may go well
             name = incident()
             cause = str(problem) if isinstance(problem, MaiSaleError) else f"The worker met an error of its own (incident {name}, which the log explains)."
-            # Without the exception's text, which may quote the document.
-            trace = "".join(traceback.format_tb(problem.__traceback__))
-            log.error("incident %s: %s %s failed (%s):\n%s", name, job.kind, job.subject_id, type(problem).__name__, trace)
+            log.error("incident %s: %s %s failed:\n%s", name, job.kind, job.subject_id, where(problem))
             db.write(lambda tx: jobs.fail(tx, job, cause) and self.give_up(tx, job, cause), bulk=bulk)
         else:
             db.write(lambda tx: jobs.finish(tx, job), bulk=bulk)
@@ -122,7 +123,8 @@ class Indexing:
             self._fail(job, str(problem))
             return
         chunked = Reached("chunked", time.time(), len(pieces))
-        self._passages.replace(job, row["owner_id"], document_chunks(row, pieces), [read, chunked])
+        made, counts = document_chunks(row, pieces, privacy.key_to_redact(self._services.db, row["tenant_id"]))
+        self._passages.replace(job, row["owner_id"], made, [read, chunked], counts)
 
     def _fail(self, job: Job, cause: str) -> None:
         """The document has failed for good; passages of an earlier version must not answer for it."""
@@ -142,7 +144,8 @@ class Indexing:
     # Vectors
 
     def _embed_message(self, job: Job) -> None:
-        self._services.db.write(lambda tx: write_message(tx, self._services.words, job.subject_id), bulk=job.lane == "bulk")
+        known = known_numbers(self._services, [job.subject_id])
+        self._services.db.write(lambda tx: write_message(tx, self._services.words, job.subject_id, known), bulk=job.lane == "bulk")
         if refused := [chunk for name in self._names(job) for chunk in self._embedding.embed(job, name)]:
             which = "It" if len(refused) == 1 else "A part of it"
             self._services.db.write(lambda tx: jobs.give_up(tx, job, f"{which} is found by words only: {REFUSED}."))
@@ -150,7 +153,8 @@ class Indexing:
     def _embed_messages(self, taken: Sequence[Job]) -> None:
         """All of them, and their end, in a few transactions. Raises when anything is in the way of one."""
         db, bulk = self._services.db, taken[0].lane == "bulk"
-        db.write(lambda tx: [write_message(tx, self._services.words, job.subject_id) for job in taken], bulk=bulk)
+        known = known_numbers(self._services, [job.subject_id for job in taken])
+        db.write(lambda tx: [write_message(tx, self._services.words, job.subject_id, known) for job in taken], bulk=bulk)
         self._together.embed(taken, self._embedders.wanted(), look=lambda job: None, end=lambda tx, job: None)
 
     def _embed_documents(self, taken: Sequence[Job]) -> None:
@@ -204,10 +208,11 @@ class Indexing:
             if (tenant_id, kind) == (gone["tenant_id"], gone["kind"]):
                 index.delete(tenant_id, embedder, kind, keys)
 
-def document_chunks(row: Mapping[str, Any], pieces: Sequence[Piece]) -> list[Chunk]:
-    """The chunks of a document. row: of the table documents."""
+
+def document_chunks(row: Mapping[str, Any], pieces: Sequence[Piece], key: bytes | None) -> tuple[list[Chunk], Counter[str] | None]:
+    """The chunks of a document, and how many identifiers of each kind they hold. row: of the table documents. key: None leaves them as they are."""
     title = _title_of(pieces) or row["title"]
-    return [
+    made = [
         Chunk(
             key=f"{row['id']}#chunk_{piece.position}",
             tenant_id=row["tenant_id"],
@@ -224,6 +229,7 @@ def document_chunks(row: Mapping[str, Any], pieces: Sequence[Piece]) -> list[Chu
         )
         for piece in pieces
     ]
+    return (made, None) if key is None else redacted_chunks(made, key)
 
 
 def _title_of(pieces: Sequence[Piece]) -> str:

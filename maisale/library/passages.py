@@ -7,14 +7,14 @@ shows; then one short transaction exchanges the keys.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace as with_key
 
 from maisale.contracts import LexicalIndex, Transaction
 from maisale.library.interruptions import Cancelled
 from maisale.records import Chunk, Job, Reached
 from maisale.services import Services
-from maisale.store import chunks, documents, jobs, ledger
+from maisale.store import chunks, documents, jobs, ledger, privacy
 
 SLICE = 200  # chunks in one transaction: other processes wait for its end, about 0.3 s
 # In the place of "#" in a key of the index of words: a version that is coming in, and one that is on its way out.
@@ -27,15 +27,17 @@ class Passages:
     def __init__(self, services: Services):
         self._services = services
 
-    def replace(self, job: Job, owner_id: str, made: Sequence[Chunk], reached: list[Reached]) -> None:
+    def replace(self, job: Job, owner_id: str, made: Sequence[Chunk], reached: list[Reached], identifiers: Mapping[str, int] | None) -> None:
         """The document's passages and their words, searchable in one step; adds what comes next. reached: what its ledger does not say yet.
+
+        identifiers: how many of each kind were found; None: the tenant's are not looked for.
 
         Raises Cancelled; then its passages are those of before.
         """
         old = chunks.chunks_of(self._services.db, job.subject_id)
         if max(len(old), len(made)) > SLICE:
             self.note(job, reached)
-            added = self._exchange(job, owner_id, old, made)
+            added = self._exchange(job, owner_id, old, made, identifiers)
         else:
 
             def work(tx: Transaction) -> list[str]:
@@ -43,7 +45,7 @@ class Passages:
                 self.remove(tx, old)
                 chunks.insert_chunks(tx, owner_id, made)
                 self._services.words.add(tx, made)
-                return self._searchable(tx, job, old, made)
+                return self._searchable(tx, job, old, made, identifiers)
 
             added = self._write_for_document(job, work)
         for job_id in added or []:
@@ -58,7 +60,9 @@ class Passages:
 
         self._write_for_document(job, work)
 
-    def _exchange(self, job: Job, owner_id: str, old: Sequence[Chunk], made: Sequence[Chunk]) -> list[str] | None:
+    def _exchange(
+        self, job: Job, owner_id: str, old: Sequence[Chunk], made: Sequence[Chunk], identifiers: Mapping[str, int] | None
+    ) -> list[str] | None:
         """Brings a long version in slices under keys of its own, which no search shows, and exchanges the keys in one short transaction."""
         self.clear_aside(job)
         for part in slices(made, SLICE):
@@ -74,7 +78,7 @@ class Passages:
                 self._services.words.rename(tx, job.tenant_id, "documents", job.subject_id + before, job.subject_id + after)
             chunks.delete_chunks(tx, [chunk.key for chunk in old])
             chunks.show_incoming(tx, job.subject_id)
-            return self._searchable(tx, job, old, made)
+            return self._searchable(tx, job, old, made, identifiers)
 
         return self._write_for_document(job, exchange)
 
@@ -114,7 +118,13 @@ class Passages:
 
         return self._services.db.write(unless_deleted, bulk=job.lane == "bulk")
 
-    def _searchable(self, tx: Transaction, job: Job, old: Sequence[Chunk], made: Sequence[Chunk]) -> list[str]:
+    def _searchable(
+        self, tx: Transaction, job: Job, old: Sequence[Chunk], made: Sequence[Chunk], identifiers: Mapping[str, int] | None
+    ) -> list[str]:
+        documents.note_identifiers(tx, job.subject_id, identifiers)
+        tenant_id = made[0].tenant_id if made else job.tenant_id
+        if privacy.redacts(tx, tenant_id) != (identifiers is not None):  # chosen otherwise while the file was read
+            jobs.add(tx, tenant_id, "redact_tenant", tenant_id, "bulk")
         documents.set_stage(tx, job.subject_id, "searchable", chunks=len(made))
         added = [jobs.add(tx, job.tenant_id, "embed_document", job.subject_id, job.lane)]
         kept = {chunk.key for chunk in made}

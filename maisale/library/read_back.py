@@ -13,9 +13,10 @@ from maisale.contracts import KeptIndex, Transaction
 from maisale.errors import ModelFailed, StorageFailed
 from maisale.library.passages import SLICE, slices
 from maisale.records import Chunk, SearchFilter, WordHit
+from maisale.redaction import words_text
 from maisale.services import Services
 from maisale.store import chunks
-from maisale.text import content_words, indexed_text, words
+from maisale.text import content_words, words
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def read_back(services: Services, document_id: str, embedder: str, index: KeptIn
 
 def _telling_words(passages: Sequence[Chunk], sample: Sequence[Chunk]) -> dict[str, str]:
     """key -> what is asked for: the words of a passage that fewest others of its document hold. The rows of a table all hold its head."""
-    held = {chunk.key: dict.fromkeys(content_words(chunk.text) or words(_searched(chunk))) for chunk in passages}
+    held = {chunk.key: dict.fromkeys(content_words(chunk.sought[2]) or words(words_text(chunk))) for chunk in passages}
     seen = Counter(word for found in held.values() for word in found)
     return {chunk.key: " ".join(sorted(held[chunk.key], key=seen.__getitem__)[:ASKED]) for chunk in sample}
 
@@ -88,10 +89,6 @@ def _found(services: Services, chunk: Chunk, parts: Sequence[tuple[str, float]])
 
 def _score(hit: WordHit) -> float:
     return hit.words + hit.stems
-
-
-def _searched(chunk: Chunk) -> str:
-    return indexed_text(chunk.title, chunk.heading, chunk.text)
 
 
 def _index_words_again(services: Services, passages: Sequence[Chunk]) -> bool:

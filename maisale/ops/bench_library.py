@@ -24,9 +24,9 @@ from maisale.library.embedders import Embedders
 from maisale.library.indexing import document_chunks
 from maisale.library.reading import ENDINGS, read
 from maisale.records import Chunk, Scope
+from maisale.redaction import vector_text
 from maisale.services import Services
-from maisale.store import accounts, chunks, documents
-from maisale.text import indexed_text
+from maisale.store import accounts, chunks, documents, privacy
 
 COLLECTIONS = 10
 DOCUMENT_PIECES = 40  # a longer file becomes several documents
@@ -155,8 +155,8 @@ def _store(services: Services, scope: Scope, embedder: Embedder, group: Sequence
             documents.set_stage(tx, document_id, "complete", chunks=len(made))
         chunks.save_vectors(tx, embedder.name, vectors)
 
-    rows = services.db.write(receive)
-    by_document = {row["id"]: document_chunks(row, text.pieces) for row, (_, text) in zip(rows, group, strict=True)}
+    rows, key = services.db.write(receive), privacy.key_to_redact(services.db, scope.tenant_id)
+    by_document = {row["id"]: document_chunks(row, text.pieces, key)[0] for row, (_, text) in zip(rows, group, strict=True)}
     made = [chunk for some in by_document.values() for chunk in some]
     vectors = list(zip(made, _vectors(embedder, made), strict=True))
     services.db.write(index, bulk=True)
@@ -164,7 +164,7 @@ def _store(services: Services, scope: Scope, embedder: Embedder, group: Sequence
 
 def _vectors(embedder: Embedder, made: Sequence[Chunk]) -> Iterator[Any]:
     for some in _groups_of(made, 32):
-        yield from embedder.vectors([indexed_text(chunk.title, chunk.heading, chunk.text) for chunk in some])
+        yield from embedder.vectors([vector_text(chunk) for chunk in some])
 
 
 def _groups(texts: Iterable[_Text], pieces: int) -> Iterator[list[_Text]]:

@@ -114,6 +114,7 @@ V1: tuple[Call, ...] = (
     Call("POST", "/v1/users/{user_id}/keys", ADMIN, sent=_json(), by=_NOT_FRESH),
     Call("GET", "/v1/tenants", ADMIN, shows={"manager": "tenant"}),
     Call("POST", "/v1/tenants", ADMIN, 403, _json(name="{somebody}"), MAKES),
+    Call("PATCH", "/v1/tenants/{tenant_id}", ADMIN, sent=_json(model_sees_originals=False), by={**_admins(None, 404, None), "demoted": 403}),
     Call("DELETE", "/v1/tenants/{tenant_id}", ADMIN, by={**_NOT_FRESH, "foreign admin": 403, **dict.fromkeys(_FRESH, 403)}),
     # Whoever asks for the owner's rows by id has sent the id; among those of an action it would be shown unasked.
     Call("GET", "/v1/audit", ADMIN, 200, _ADDED, {"demoted": 403}, shows={"manager": "person_id", "admin": "person_id"}),

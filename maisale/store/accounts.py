@@ -43,8 +43,9 @@ def get_tenant(source: Database | Transaction, tenant_id: str) -> Tenant:
 
 def list_tenants(source: Database | Transaction) -> list[Tenant]:
     """By name."""
-    sql = "SELECT t.id, t.name, t.created_at, (SELECT count(*) FROM users AS u WHERE u.tenant_id = t.id) AS users FROM tenants AS t ORDER BY t.name"
-    return [Tenant(**row) for row in source.rows(sql)]
+    sql = """SELECT t.id, t.name, t.created_at, t.redact, t.model_sees_originals,
+             (SELECT count(*) FROM users AS u WHERE u.tenant_id = t.id) AS users FROM tenants AS t ORDER BY t.name"""
+    return [Tenant(**{**row, "redact": bool(row["redact"]), "model_sees_originals": bool(row["model_sees_originals"])}) for row in source.rows(sql)]
 
 
 def delete_tenant(tx: Transaction, tenant_id: str) -> None:

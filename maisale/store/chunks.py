@@ -11,9 +11,9 @@ import numpy as np
 
 from maisale.contracts import Database, Transaction
 from maisale.records import Chunk, Scope, SearchFilter, VectorRow
-from maisale.text import indexed_text
+from maisale.redaction import vector_text
 
-_CHUNK = "key, tenant_id, collection_id, title, text, position, tokens, dated_at, document_id, message_id, conversation_id, heading, place"
+_CHUNK = "key, tenant_id, collection_id, title, text, position, tokens, dated_at, document_id, message_id, conversation_id, heading, place, searched"
 _OF_SUBJECT = "key >= :first AND key < :behind"  # a range, which the primary key serves; LIKE would scan
 
 
@@ -66,10 +66,17 @@ def insert_chunks(tx: Transaction, owner_id: str, made: Sequence[Chunk], table: 
             title=chunk.title,
             heading=chunk.heading,
             place=chunk.place,
+            searched=chunk.searched,
             text=chunk.text,
             tokens=chunk.tokens,
             dated_at=chunk.dated_at,
         )
+
+
+def set_searched(tx: Transaction, chunk: Chunk) -> bool:
+    """Whether the chunk still is what `chunk` says and has its `searched` now. Its words and vectors are the caller's."""
+    sql = "UPDATE chunks SET searched = :searched WHERE key = :key AND title = :title AND heading = :heading AND text = :text"
+    return bool(tx.execute(sql, searched=chunk.searched, key=chunk.key, title=chunk.title, heading=chunk.heading, text=chunk.text))
 
 
 def show_incoming(tx: Transaction, document_id: str) -> None:
@@ -87,6 +94,11 @@ def delete_chunks(tx: Transaction, keys: Sequence[str]) -> dict[str, int]:
     return {table: tx.execute(f"DELETE FROM {table} WHERE key IN :keys", keys=list(keys)) for table in ("chunks", "vectors")}
 
 
+def delete_vectors(tx: Transaction, keys: Sequence[str]) -> None:
+    """The chunks stay, and their next embedding replaces what the vector index holds."""
+    tx.execute("DELETE FROM vectors WHERE key IN :keys", keys=list(keys))
+
+
 def missing_vectors(source: Database | Transaction, subject_id: str, embedder: str) -> list[Chunk]:
     """The chunks of a document or a message that this embedder has not embedded yet."""
     sql = f"SELECT key FROM vectors WHERE embedder = :embedder AND {_OF_SUBJECT}"
@@ -100,13 +112,14 @@ def save_vectors(tx: Transaction, embedder: str, made: Sequence[tuple[Chunk, np.
         tx.execute(
             """INSERT INTO vectors (key, embedder, tenant_id, kind, collection_id, document_id, vector, digest, changed_at)
                SELECT key, :embedder, tenant_id, :kind, collection_id, coalesce(document_id, ''), :vector, :digest, :now
-               FROM chunks WHERE key = :key AND text = :text
+               FROM chunks WHERE key = :key AND text = :text AND searched = :searched
                ON CONFLICT (embedder, key) DO UPDATE
                SET vector = excluded.vector, digest = excluded.digest, indexed = 0, changed_at = excluded.changed_at""",
             digest=digest_of(chunk),
             now=time.time(),
             key=chunk.key,
             text=chunk.text,
+            searched=chunk.searched,
             embedder=embedder,
             kind=kind_of(chunk),
             vector=np.ascontiguousarray(vector, dtype=np.float32).tobytes(),
@@ -122,7 +135,7 @@ def known_vectors(db: Database, embedder: str, tenant_id: str, digests: Sequence
 
 def digest_of(chunk: Chunk) -> str:
     """Of the text that is embedded for a chunk."""
-    return hashlib.sha256(indexed_text(chunk.title, chunk.heading, chunk.text).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return hashlib.sha256(vector_text(chunk).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def unindexed_vectors(db: Database, embedder: str, subject_id: str) -> list[tuple[str, str, VectorRow]]:

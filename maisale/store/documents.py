@@ -5,9 +5,10 @@ A conversation's files and messages stand in the collection that bears the conve
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from maisale.contracts import Database, Transaction
@@ -20,7 +21,7 @@ HELP = "Mai-Sale help"  # searched while nothing else is indexed, afterwards onl
 
 _READABLE = "((c.tenant_id = :tenant AND (c.owner_id = :user OR c.visibility = 'tenant')) OR c.visibility = 'public')"
 _DOCUMENT = """d.id, d.collection_id, coalesce(c.name, '') AS collection, d.title, d.source, d.media_type, d.size, d.received_at, d.modified_at,
-               d.stage, d.chunks, d.cause, d.conversation_id, d.failed_after, d.cancelled,
+               d.stage, d.chunks, d.cause, d.identifiers, d.conversation_id, d.failed_after, d.cancelled,
                (SELECT count(DISTINCT v.key) FROM vectors AS v WHERE v.document_id = d.id AND v.indexed = 1) AS embedded,
                (SELECT coalesce(max(j.attempts), 0) FROM jobs AS j WHERE j.subject_id = d.id AND j.payload = '') AS attempts,
                EXISTS (SELECT 1 FROM jobs AS j WHERE j.subject_id = d.id AND j.state = 'running' AND j.payload = '') AS running,
@@ -183,7 +184,8 @@ def get_document(source: Database | Transaction, scope: Scope, document_id: str)
 
 
 def _document(row: dict[str, Any]) -> Document:
-    return Document(**{**row, "running": bool(row["running"])})
+    identifiers = json.loads(row["identifiers"]) if row["identifiers"] else None
+    return Document(**{**row, "running": bool(row["running"]), "identifiers": identifiers})
 
 
 def documents_of_collection(db: Database, collection_id: str) -> list[dict[str, Any]]:
@@ -263,6 +265,16 @@ def go_on(tx: Transaction, document_id: str) -> None:
 def pass_stage(tx: Transaction, document_id: str, stage: str) -> None:
     """Reached on the way to the next; its ledger is the caller's to write."""
     tx.execute("UPDATE documents SET stage = :stage WHERE id = :id", stage=stage, id=document_id)
+
+
+def note_identifiers(tx: Transaction, document_id: str, counts: Mapping[str, int] | None) -> None:
+    """How many of each kind its passages hold; its ledger says when they were replaced. None: they are indexed as they are."""
+    told = "" if counts is None else json.dumps(counts)
+    tx.execute("UPDATE documents SET identifiers = :counts WHERE id = :id", counts=told, id=document_id)
+    if counts is None:
+        ledger.forget(tx, document_id, ["redacted"])
+    else:
+        ledger.note(tx, document_id, "redacted", counted=sum(counts.values()))
 
 
 def stage_counts(db: Database) -> dict[str, int]:

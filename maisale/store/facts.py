@@ -9,6 +9,7 @@ from maisale.contracts import Database, Transaction
 EMBEDDER = "embedder"  # whose vectors are complete and searched
 PINNED = "embedder_pinned"  # somebody chose the embedder: no other takes over
 REBUILD = "rebuild_index"  # when somebody last asked for a new vector index
+REDACTION_KEY = "redaction_key"  # hex; from which search knows numbers that it does not hold
 REBUILT = "index_rebuilt"  # which of those wishes was fulfilled
 AUDIT_HEAD = "audit_head"  # number and hash of the audit log's last row
 

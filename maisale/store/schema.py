@@ -130,6 +130,21 @@ MIGRATIONS: list[tuple[str, list[str]]] = [
         ],
     ),
     (
+        "007_redaction",
+        [
+            "ALTER TABLE tenants ADD COLUMN redact INTEGER NOT NULL DEFAULT 1",
+            "ALTER TABLE tenants ADD COLUMN model_sees_originals INTEGER NOT NULL DEFAULT 1",
+            # Title, heading and text as search reads them, without personal data; empty where they hold none.
+            "ALTER TABLE chunks ADD COLUMN searched TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE incoming_chunks ADD COLUMN searched TEXT NOT NULL DEFAULT ''",
+            # JSON: how many of each kind the passages hold; empty: not looked for yet.
+            "ALTER TABLE documents ADD COLUMN identifiers TEXT NOT NULL DEFAULT ''",
+            # What an earlier version indexed with personal data in it is gone through once.
+            """INSERT INTO jobs (id, kind, subject_id, tenant_id, lane, state, next_at, created_at)
+               SELECT 'redact-' || tenant_id, 'redact_tenant', tenant_id, tenant_id, 'bulk', 'pending', 0, max(dated_at) FROM chunks GROUP BY tenant_id""",
+        ],
+    ),
+    (
         "008_audit",
         [
             # Ids only and no references: its rows stay when people and things go. That none is changed is the back end's (Database.append_only).

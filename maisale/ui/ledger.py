@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from maisale.library.dead_letters import DELETED, MESSAGE, PRIVATE, DeadLetter
+from maisale.library.dead_letters import DELETED, MESSAGE, PRIVATE, TEAM, DeadLetter
 from maisale.records import Document, Reached
 from maisale.ui.causes import told
 from maisale.ui.markup import Clock, dot, esc, whole
 from maisale.ui.texts import say
 
-ABOUT = {MESSAGE: "about_message", DELETED: "about_deleted", PRIVATE: "about_private"}
+ABOUT = {MESSAGE: "about_message", DELETED: "about_deleted", PRIVATE: "about_private", TEAM: "about_team"}
 TROUBLE = ("failed", "cancelled", "halted")
 
 
@@ -47,6 +47,8 @@ def _step(each: Reached, one: Document, clock: Clock) -> str:
         facts.append(say(language, "n_characters", n=whole(each.counted, language)))
     elif each.counted is not None and each.stage in ("chunked", "searchable"):
         facts.append(say(language, "n_passages", n=each.counted))
+    elif each.stage == "redacted":
+        facts += [say(language, f"n_{kind}", n=count) for kind, count in (one.identifiers or {}).items()] or [say(language, "no_identifiers")]
     elif each.counted is not None and each.stage in ("embedding", "embedded"):
         facts.append(say(language, "done_of_all", done=each.counted, all=one.chunks))
     if each.attempts > 1:

@@ -64,6 +64,7 @@ class People:
             "add_team": self._add_team,
             "delete_team": self._delete_team,
             "audit": self._show_audit,
+            "privacy": self._choose_privacy,
         }
 
     async def account_acts(self, request: gr.Request, event: gr.EventData) -> Screen:
@@ -193,6 +194,14 @@ class People:
     async def _add_team(self, who: Reader, _request: gr.Request, asked: Asked) -> Step:
         team = await asyncio.to_thread(people.add_tenant, self._db, who.caller, _name(asked))
         return Step("new", done=say(who.language, "team_added", name=team.name), typed={"tenant": team.name, "role": "tenant_admin"})
+
+    async def _choose_privacy(self, who: Reader, _request: gr.Request, asked: Asked) -> Step:
+        chosen = [asked[name] == "on" if name in asked else None for name in ("redact", "model_sees_originals")]
+        team, job_id = await asyncio.to_thread(people.choose_privacy, self._db, who.caller, asked.get("id", ""), *chosen)
+        if job_id:
+            self.running().services.wake(job_id)
+        words = say(who.language, "privacy_chosen", name=team.name)
+        return Step("privacy", team.id, done=f"{words} {say(who.language, 'privacy_anew')}" if job_id else words)
 
     async def _delete_team(self, who: Reader, _request: gr.Request, asked: Asked) -> Step:
         team = await asyncio.to_thread(people.removable_tenant, self._db, who.caller, asked.get("id", ""))

@@ -40,7 +40,8 @@ def people_page(
     teams = _teams(tenants, fresh, step, language) if caller.user.role == "instance_admin" else ""
     in_teams = teams and (step.name == "add_team" or (step.name == "delete_team" and step.id in {one.id for one in tenants}))
     names = {one.id: one.name for one in (*tenants, *users)}
-    placed = opened or step.name == "new" or in_teams
+    in_privacy = step.name == "privacy" and step.id in {one.id for one in tenants}
+    placed = opened or step.name == "new" or in_teams or in_privacy
     invitation = _invitation(caller, tenants, step, language) if step.name == "new" else ""
     words = say(language, "invite_colleague")
     invite = "" if invitation else f'<button type="button" class="button accent" data-do="step" data-step="new">{words}</button>'
@@ -49,7 +50,7 @@ def people_page(
         f"<span>{say(language, 'people_summary', **counts)}</span>",
         f'{"" if placed else refusal(step)}{outcome(step, language)}{invitation}<div class="filters">{invite}{find_box(say(language, "find_person"))}</div>'
         f'<ul class="listed" aria-label="{say(language, "people")}">{rows}</ul>'
-        f'<p class="hint" data-none hidden>{say(language, "no_match")}</p>{teams}{audit_log(entries, names, step, clock)}',
+        f'<p class="hint" data-none hidden>{say(language, "no_match")}</p>{teams}{_privacy(tenants, step, language)}{audit_log(entries, names, step, clock)}',
         clock,
     )
 
@@ -141,6 +142,34 @@ def _asked(user: User, step: Step, fresh: bool, language: str) -> str:
     else:
         reasons, verb = [say(language, "new_invitation_why", name=user.name)], say(language, "make_invitation")
     return once_fresh(step, verb, reasons, fresh, language)
+
+
+def _privacy(tenants: Sequence[Tenant], step: Step, language: str) -> str:
+    """What becomes of personal data, for each team that the caller manages."""
+    rows = "".join(_choices(one, step, language) for one in tenants)
+    return (
+        f'<h2>{say(language, "personal_data")}</h2><p class="hint">{say(language, "redact_why")}</p><p class="hint">{say(language, "sees_why")}</p>'
+        f'<ul class="listed" aria-label="{say(language, "personal_data")}">{rows}</ul>'
+    )
+
+
+def _choices(tenant: Tenant, step: Step, language: str) -> str:
+    redact = chooser("redact", say(language, "redact"), _answers("redact", language), _on_off(tenant.redact))
+    sees = chooser("model_sees_originals", say(language, "sees"), _answers("sees", language), _on_off(tenant.model_sees_originals))
+    problem = refusal(step) if step.name == "privacy" and step.id == tenant.id else ""
+    return (
+        f'<li data-id="{esc(tenant.id)}"><div class="line"><span class="name"><b>{esc(tenant.name)}</b></span></div>'
+        f'<form class="fields" data-act="privacy" aria-label="{esc(say(language, "personal_data") + ": " + tenant.name)}">{redact}{sees}'
+        f'<button class="button">{say(language, "save")}</button></form>{problem}</li>'
+    )
+
+
+def _answers(setting: str, language: str) -> list[tuple[str, str]]:
+    return [(answer, say(language, f"{setting}_{answer}")) for answer in ("on", "off")]
+
+
+def _on_off(chosen: bool) -> str:
+    return "on" if chosen else "off"
 
 
 def _teams(tenants: Sequence[Tenant], fresh: bool, step: Step, language: str) -> str:

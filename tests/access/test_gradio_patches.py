@@ -6,6 +6,7 @@ import re
 import time
 from importlib.metadata import version
 
+import gradio
 import gradio as gr
 from gradio import state_holder
 from gradio_client import Client
@@ -53,3 +54,12 @@ def test_a_new_session_costs_next_to_nothing(door):
 def test_a_session_still_keeps_its_state(door, linh):
     client = Client(door.url, headers={"X-API-Key": linh.key}, verbose=False, analytics_enabled=False)
     assert [client.predict(api_name="/tally") for _ in range(3)] == [1, 2, 3]
+
+
+def test_an_unforeseen_error_is_printed_without_its_text(door, caplog):
+    try:
+        int("the question")
+    except ValueError:
+        gradio.queueing.traceback.print_exc()
+    assert "ValueError" in caplog.text and "invalid literal" not in caplog.text
+    assert all("traceback" in vars(module) for module in (gradio.queueing, gradio.routes, gradio.route_utils, gradio.utils))

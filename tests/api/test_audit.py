@@ -74,6 +74,7 @@ DONE = [
     ("admin", "PATCH", "/v1/users/{user}", {"json": {"role": "tenant_admin"}}, ["user_role"], "user", "user"),
     ("fresh", "DELETE", "/v1/users/{user}", {}, ["key_revoke", "user_delete"], "user", "user"),
     ("admin", "POST", "/v1/tenants", {"json": {"name": "another"}}, ["tenant_add"], "tenant", None),
+    ("admin", "PATCH", "/v1/tenants/{tenant}", {"json": {"redact": False}}, ["privacy_choose"], "tenant", "tenant"),
     ("linh", "POST", "/v1/documents", {"files": {"file": ("a.md", b"A new one.")}}, ["document_add"], "document", None),
     (
         "linh",
@@ -167,6 +168,7 @@ REFUSED = [
     ("mai", "POST", "/v1/users/{linh}/keys", {"json": {}}),
     ("minh", "GET", "/v1/tenants", {}),
     ("mai", "POST", "/v1/tenants", {"json": {"name": "x"}}),
+    ("mai", "PATCH", "/v1/tenants/{tenant}", {"json": {"redact": False}}),
     ("mai", "DELETE", "/v1/tenants/{tenant}", {}),
     ("minh", "GET", "/v1/audit", {}),
 ]

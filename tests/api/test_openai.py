@@ -278,6 +278,13 @@ def test_many_ask_at_once_and_each_gets_an_answer_of_their_own(office, ollama, a
     assert {number: f"Number {number} " in text for number, text in heard.items()} == dict.fromkeys(range(6), True)
 
 
+def test_an_embedder_reads_placeholders_in_the_place_of_personal_data(linh):
+    number, other, placeholder = (
+        linh.embeddings.create(model="hash-1024", input=text).data[0].embedding for text in ("call 0912 345 678", "call 0987654321", "call ‹phone›")
+    )
+    assert number == other == placeholder
+
+
 def test_vectors_are_the_embedders_in_both_encodings(linh, office):
     texts = ["A filter is returned.", "Bộ lọc", "a" * 5000]
     plain = linh.embeddings.create(model="hash-1024", input=texts, encoding_format="float")

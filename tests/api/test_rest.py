@@ -245,7 +245,7 @@ def test_a_document_tells_its_ledger_and_can_be_cancelled_until_it_is_complete(o
     again = upload(linh, "Opening hours of the yard.", "yard.md").json()
     office.work_off()
     whole = linh.get(f"/v1/documents/{again['id']}").json()
-    assert [one["stage"] for one in whole["stages"]] == ["received", "read", "chunked", "searchable", "embedding", "embedded", "complete"]
+    assert [one["stage"] for one in whole["stages"]] == ["received", "read", "chunked", "redacted", "searchable", "embedding", "embedded", "complete"]
     assert whole["seconds_left"] is None and linh.post(f"/v1/documents/{again['id']}/cancel").status_code == 422
 
 

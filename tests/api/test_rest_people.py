@@ -217,6 +217,17 @@ def test_a_tenants_admin_manages_that_tenant_and_no_other(office):
     assert client.patch(f"/v1/users/{office.mai.user.id}", json={"role": "member"}).status_code == 422
 
 
+def test_a_tenants_admin_chooses_what_becomes_of_personal_data_there(office):
+    address = f"/v1/tenants/{office.mai.user.tenant_id}"
+    chosen = office.mai.http.patch(address, json={"model_sees_originals": False}).json()
+    assert (chosen["name"], chosen["redact"], chosen["model_sees_originals"]) == ("sales", True, False)
+    assert office.mai.http.patch(address, json={"redact": False, "model_sees_originals": True}).json()["redact"] is False
+    assert office.linh.http.patch(address, json={"redact": True}).status_code == 403
+    assert office.mai.http.patch(f"/v1/tenants/{office.hoa.user.tenant_id}", json={"redact": False}).status_code == 404
+    assert office.admin.http.patch(address, json={"redact": True}).json()["redact"] is True
+    office.work_off()
+
+
 def test_a_tenants_admin_does_not_touch_an_instances_admin_of_the_same_tenant(office):
     boss = office.hire("sales", "boss", "instance_admin")
     browser = office.browser(office.mai.key)

@@ -95,3 +95,9 @@ def test_quotations_check_out():
 
 def test_an_escaped_number_is_no_citation():
     assert not checked("Notes \\[1] of the source.")[0].cited
+
+
+def test_a_placeholder_that_a_model_was_shown_is_no_wrong_word():
+    passage = Citation(1, "d#chunk_0", "Suppliers", "", "Anna of the depot answers at 0912 345 678.", 1.0, "strong")
+    (checked,) = check("Anna of the depot answers at ‹phone› [1].", [passage])
+    assert checked.cited and checked.unsupported == ()

@@ -7,9 +7,10 @@ import pytest
 
 from maisale.flow.graph import decide
 from maisale.records import Chunk, Scope, SearchFilter
+from maisale.redaction import vector_text
 from maisale.services import open_services
 from maisale.store.chunks import insert_chunks, save_vectors
-from maisale.text import estimate_tokens, indexed_text
+from maisale.text import estimate_tokens
 
 LINH = Scope("tenant-a", "linh")
 TEXTS = {
@@ -31,7 +32,7 @@ class Library:
         if "message_id" not in more:
             more.setdefault("document_id", key)
         chunk = Chunk(f"{key}#chunk_0", "tenant-a", collection, title, text, 0, estimate_tokens(text), more.pop("dated_at", time.time()), **more)
-        vector = self.services.builtin.vectors([indexed_text(chunk.title, chunk.heading, chunk.text)])[0]
+        vector = self.services.builtin.vectors([vector_text(chunk)])[0]
 
         def work(tx):
             insert_chunks(tx, LINH.user_id, [chunk])

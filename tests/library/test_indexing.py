@@ -44,7 +44,8 @@ def test_its_ledger_says_when_it_reached_which_stage_with_counts(worker):
     worker.work()
     steps = ledger.of_document(worker.db, "doc")
     told = [(one.stage, one.counted) for one in steps]
-    assert told == [("received", None), ("read", len(TEXT)), ("chunked", 2), ("searchable", 2), ("embedding", 0), ("embedded", 2), ("complete", None)]
+    assert told[:5] == [("received", None), ("read", len(TEXT)), ("chunked", 2), ("redacted", 0), ("searchable", 2)]
+    assert told[5:] == [("embedding", 0), ("embedded", 2), ("complete", None)]
     assert [one.reached_at for one in steps] == sorted(one.reached_at for one in steps)
 
 

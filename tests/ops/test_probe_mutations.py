@@ -191,6 +191,7 @@ PEOPLE = (
     one("access.people", "list_tenants", 'found if caller.user.role == "instance_admin" else', "found if True else", EXACTLY("GET /v1/tenants"), "tenant"),
     one("access.audit", "entries", "people.managed_tenant(caller)", "None", EXACTLY("GET /v1/audit"), "foreign admin.*person id"),
     one("access.audit", "entries", "people.managed_tenant(caller)", "caller.user.tenant_id", EXACTLY("GET /v1/audit"), "colleague"),
+    one("access.people", "choose_privacy", "not in {tenant.id for tenant in list_tenants(db, caller)}", "== ''", "PATCH /v1/tenants", "foreign admin"),
     one("access.people", "add_tenant", "require_instance_admin(caller)", "pass", EXACTLY("POST /v1/tenants"), "manager"),
     one("access.people", "removable_tenant", "require_instance_admin(caller)", "pass", "DELETE /v1/tenants", "the manager's fresh page", spoils=True),
     one("access.people", "removable_tenant", "keys.require_fresh(caller)", "pass", "DELETE /v1/tenants", "admin", spoils=True),

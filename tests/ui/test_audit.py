@@ -89,6 +89,7 @@ PEOPLE = [
     ("lan", {"do": "delete", "id": "linh"}, ["key_revoke", "user_delete"]),
     ("root", {"do": "add_team", "name": "Third"}, ["tenant_add"]),
     ("root", {"do": "delete_team", "id": "linh's team"}, ["key_revoke"] * 2 + ["user_delete"] * 2 + ["tenant_delete"]),
+    ("lan", {"do": "privacy", "id": "linh's team", "redact": "off"}, ["privacy_choose"]),
     ("lan", {"do": "step", "step": "audit"}, ["audit_read"]),
     ("lan", {"do": "audit", "action": "key_issue"}, ["audit_read"]),
 ]

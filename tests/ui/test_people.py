@@ -129,7 +129,7 @@ def test_the_account_page_says_until_when_the_typed_key_counts(lan, linh):
 # People
 
 
-ACTS = ("show", "new", "role", "revoke", "invite", "delete", "add_team", "delete_team", "fresh")
+ACTS = ("show", "new", "role", "revoke", "invite", "delete", "add_team", "delete_team", "fresh", "privacy")
 
 
 def test_a_member_is_refused_by_the_function_itself(services, linh, lan):
@@ -231,6 +231,20 @@ def test_a_team_s_admin_sees_and_changes_no_teams(services, lan, hoa):
     assert "Add a team" not in lan.on("people", do="show")
     assert "Only an admin of the instance" in lan.on("people", do="add_team", name="New")
     assert "Only an admin of the instance" in lan.on("people", do="delete_team", id=hoa.user.tenant_id) and hoa.caller
+
+
+# Personal data
+
+
+def test_a_team_s_admin_chooses_what_becomes_of_personal_data(services, lan, hoa):
+    shown = lan.on("people", do="show")
+    assert shown.count('data-act="privacy"') == 1 and '<option value="on" selected>replaced by placeholders' in shown
+    shown = lan.on("people", do="privacy", id=lan.user.tenant_id, redact="off", model_sees_originals="off")
+    assert "The choice for Mai Water is kept. The indexes are made anew in the background." in shown
+    assert '<option value="off" selected>as it is' in shown and '<option value="off" selected>placeholders' in shown
+    assert [job["kind"] for job in services.db.rows("SELECT kind FROM jobs")] == ["redact_tenant"]
+    assert "There is no such tenant." in lan.on("people", do="privacy", id=hoa.user.tenant_id, redact="off", model_sees_originals="off")
+    assert accounts.get_tenant(services.db, hoa.user.tenant_id).redact
 
 
 def test_acts_count_as_work_and_looking_does_not(services):

@@ -15,6 +15,7 @@ from maisale.api.v1.shapes import Reader
 from maisale.chat.replies import Replies
 from maisale.contracts import Embedder
 from maisale.errors import BadInput, ModelUnavailable, Overloaded
+from maisale.flow import personal
 from maisale.text import estimate_tokens
 
 AGAIN_S = 30.0
@@ -35,7 +36,8 @@ def router(running: Callable[[], Replies]) -> APIRouter:
             refused = ModelUnavailable("The embedding model whose vectors are searched is away. Try again later, or tell your admin to start Ollama.")
             refused.retry_after_s = AGAIN_S
             raise refused
-        texts = _checked(asked, embedder)
+        embedded = personal.as_embedded(running().services.db, caller.scope.tenant_id)
+        texts = [embedded(text) for text in _checked(asked, embedder)]
         if places.locked():
             raise Overloaded("Too many texts wait for their vectors right now; these were not taken. Try again a little later.")
         async with places:

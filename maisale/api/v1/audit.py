@@ -41,6 +41,7 @@ NOTED: dict[tuple[str, str], tuple[str, str, str]] = {
     ("POST", "/users/{user_id}/keys"): ("key_issue", "user", "user_id"),
     ("GET", "/tenants"): ("tenants_read", "", ""),
     ("POST", "/tenants"): ("tenant_add", "tenant", ""),
+    ("PATCH", "/tenants/{tenant_id}"): ("privacy_choose", "tenant", "tenant_id"),
     ("DELETE", "/tenants/{tenant_id}"): ("tenant_delete", "tenant", "tenant_id"),
     ("GET", "/audit"): ("audit_read", "", ""),
 }

@@ -86,6 +86,15 @@ def router(running: Callable[[], Replies]) -> APIRouter:
         """Add a tenant. For the instance's admin."""
         return shapes.TenantOut(**asdict(people.add_tenant(running().services.db, caller, asked.name)))
 
+    @routes.patch("/tenants/{tenant_id}")
+    def choose_privacy(tenant_id: str, asked: shapes.NewPrivacy, caller: Anyone) -> shapes.TenantOut:
+        """Choose what becomes of personal data in a tenant that you manage. Its indexes are made anew in the background."""
+        services = running().services
+        tenant, job_id = people.choose_privacy(services.db, caller, tenant_id, asked.redact, asked.model_sees_originals)
+        if job_id:
+            services.wake(job_id)
+        return shapes.TenantOut(**asdict(tenant))
+
     @routes.delete("/tenants/{tenant_id}")
     async def delete_tenant(tenant_id: str, caller: Anyone) -> shapes.Erased:
         """Delete a tenant with everybody and everything in it, for good. For the instance's admin; needs a fresh key."""

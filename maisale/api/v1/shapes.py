@@ -86,6 +86,11 @@ class NewTenant(Sent):
     name: Annotated[str, Field(min_length=1, max_length=80)]
 
 
+class NewPrivacy(Sent):
+    redact: bool | None = Field(None, description="Vectors and indexes hold placeholders in the place of personal data.")
+    model_sees_originals: bool | None = Field(None, description="The model that answers reads passages and questions as they are.")
+
+
 class Refusal(BaseModel):
     error: str
     detail: str
@@ -162,6 +167,9 @@ class DocumentOut(BaseModel):
     embedded: int
     cause: str
     attempts: int
+    identifiers: dict[str, int] | None = Field(
+        description="How many of each kind its passages hold (email, phone, card, iban, citizen_id, tax_code, ip, secret); null: not looked for."
+    )
     conversation_id: str | None
     failed_after: str = Field(description="The last stage that it reached before it failed.")
     cancelled: Literal["", "reading", "embedding"] = Field(description="What was cancelled and not done since.")
@@ -173,9 +181,11 @@ class DocumentOut(BaseModel):
 
 
 class ReachedOut(BaseModel):
-    stage: Literal["received", "read", "chunked", "searchable", "embedding", "embedded", "complete", "failed", "cancelled", "halted"]
+    stage: Literal["received", "read", "chunked", "redacted", "searchable", "embedding", "embedded", "complete", "failed", "cancelled", "halted"]
     reached_at: float
-    counted: int | None = Field(description="read: characters; chunked, searchable: passages; embedding, embedded: passages that have a vector.")
+    counted: int | None = Field(
+        description="read: characters; chunked, searchable: passages; redacted: identifiers; embedding, embedded: passages that have a vector."
+    )
     attempts: int = Field(description="Of the job that failed.")
     cause: str
 
@@ -243,6 +253,8 @@ class TenantOut(BaseModel):
     name: str
     created_at: float
     users: int
+    redact: bool
+    model_sees_originals: bool
 
 
 class Me(BaseModel):
