@@ -18,7 +18,7 @@ from maisale.access import people
 from maisale.chat import erasure
 from maisale.chat.ask import title_of
 from maisale.chat.replies import Replies
-from maisale.errors import NotFound, StorageFailed
+from maisale.errors import StorageFailed
 from maisale.library import deletion_list, upkeep
 from maisale.library.deletion import delete_conversation, delete_turn, remove_document
 from maisale.library.embedders import Embedders
@@ -219,16 +219,6 @@ def test_gradios_copies_and_the_copy_of_before_an_upgrade_go_and_later_ones_stay
     assert holding(settings) == [] and new.exists() and not old.parent.exists()
 
 
-def test_an_answer_that_rested_on_it_says_so_and_another_keeps_its_words(desk):
-    document = desk.add("seals.md", PLANTED)
-    rests, other = desk.ask(QUESTION), desk.ask("How long does the Brackenwald filter last?")
-    before = conversations.get_reply(desk.services.db, desk.user.scope, other.reply_id)
-    remove_document(desk.services, desk.user.scope, document)
-    reply = conversations.get_reply(desk.services.db, desk.user.scope, rests.reply_id)
-    assert "was deleted" in reply.text and reply.citations == () and reply.trace.candidates is not None
-    assert conversations.get_reply(desk.services.db, desk.user.scope, other.reply_id).text == before.text
-
-
 def test_an_answer_stored_after_the_deletion_loses_it_with_the_compaction(desk):
     document = desk.add("seals.md", PLANTED)
     ack = desk.ask(QUESTION)
@@ -247,25 +237,6 @@ def test_a_document_that_comes_again_under_its_name_stays(desk):
     erase(desk)
     assert desk.sources(desk.ask(QUESTION))[0] == again
     assert desk.services.vectors.keys(desk.user.tenant_id, "hash-1024", "documents") >= {f"{again}#chunk_0"}
-
-
-def test_a_turn_is_only_its_owners_to_delete_and_later_turns_stay(desk):
-    ack = desk.ask(f"Who gave the purifier its {MARK} seal?")
-    later = desk.ask("How long does the Brackenwald filter last?", conversation_id=ack.conversation_id)
-    other = somebody(desk, "shop", "Minh")
-    with pytest.raises(NotFound):
-        delete_turn(desk.services, other.user.scope, ack.message_id, title_of)
-    delete_turn(desk.services, desk.user.scope, ack.reply_id, title_of)
-    said = conversations.messages(desk.services.db, desk.user.scope, ack.conversation_id)
-    assert [one.id for one in said] == [later.message_id, later.reply_id]
-    assert conversations.get_conversation(desk.services.db, desk.user.scope, ack.conversation_id).title == "How long does the Brackenwald filter last?"
-
-
-def test_a_title_that_a_person_gave_stays(desk):
-    ack = desk.ask("Who made the purifier?")
-    desk.services.db.write(lambda tx: conversations.rename_conversation(tx, desk.user.scope, ack.conversation_id, "Purifiers"))
-    delete_turn(desk.services, desk.user.scope, ack.message_id, title_of)
-    assert conversations.get_conversation(desk.services.db, desk.user.scope, ack.conversation_id).title == "Purifiers"
 
 
 def test_a_reader_who_keeps_the_log_leaves_the_receipt_pending_and_the_next_time_finishes(desk):
@@ -320,29 +291,3 @@ def test_a_deletion_that_broke_off_is_not_called_erased(desk):
     assert erase(desk) == [] and erasures.get(desk.services.db, receipt).state == "pending"
     assert deleted(desk, erasure.delete_user, other.user, desk.caller) == receipt
     assert [one.id for one in erase(desk)] == [receipt]
-
-
-def test_it_is_due_in_a_quiet_hour_and_at_the_latest_before_the_day_is_over(desk):
-    db, settings, hour = desk.services.db, desk.services.settings, 3600.0
-    assert not erasing.due(db, settings)
-    receipt = remove_document(desk.services, desk.user.scope, desk.add("seals.md", PLANTED))
-    asked = erasures.get(db, receipt).asked_at
-    assert not erasing.due(db, settings, asked + 60) and erasing.due(db, settings, asked + 1.1 * hour)
-    busy = asked + 1.1 * hour  # somebody asks right before that
-    db.write(lambda tx: tx.execute("UPDATE conversations SET updated_at = :now", now=busy - 1))
-    desk.ask("Hello?")
-    db.write(lambda tx: tx.execute("UPDATE conversations SET updated_at = :now", now=busy - 1))
-    assert not erasing.due(db, settings, busy)
-    db.write(lambda tx: tx.execute("UPDATE conversations SET updated_at = :now", now=asked + 22 * hour))
-    assert erasing.due(db, settings, asked + 22 * hour)
-
-
-def test_a_lost_list_of_deletions_is_made_again_and_a_torn_line_harms_no_other(desk):
-    settings = desk.services.settings
-    first = remove_document(desk.services, desk.user.scope, desk.add("seals.md", PLANTED))
-    place = deletion_list.place(settings)
-    place.write_text(place.read_text()[:-20])  # killed while it was written
-    second = remove_document(desk.services, desk.user.scope, desk.add("again.md", PLANTED))
-    assert [one.id for one in deletion_list.read(place)] == [second]
-    assert deletion_list.bring_up_to_date(desk.services.db, settings) == 1
-    assert [one.id for one in deletion_list.read(place)] == [first, second]
