@@ -19,6 +19,7 @@ from maisale.store.facts import EMBEDDER, get_fact
 NAMED = 5  # findings of one kind that are named; the rest is counted
 PAGE = 500
 CANARIES = 2_000  # vectors that the index is asked for; up to so many, all
+MISSED_AT_MOST = 0.01  # of the vectors that are asked for: an approximate index is in order with that
 Progress = Callable[[str, int, int], None]  # what, done, of how many
 
 
@@ -117,8 +118,10 @@ def _vectors(services: Services, index: VectorIndex | None, report: Report, prog
                 lost.append(row.key)
     report.counts |= {"vectors": total, "vectors_waiting": waiting, "index_asked": asked}
     report.find(strange, "Vectors that are none; rebuild-index mends it")
-    if lost and not waiting:
+    if len(lost) > asked * MISSED_AT_MOST and not waiting:
         report.find(lost, "Vectors that the index does not find; rebuild-index mends it")
+    elif lost and not waiting:
+        report.notes.append(f"The index, which is approximate, does not find {len(lost)} of {asked} vectors; their words, and exact search, do.")
 
 
 def _all_vectors(services: Services, name: str) -> Iterator[tuple[str, str, object]]:

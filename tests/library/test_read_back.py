@@ -69,7 +69,7 @@ def test_what_the_vector_index_lost_is_not_complete(worker, tmp_path):
     index.release()
 
 
-def test_what_the_index_lost_after_it_was_marked_there_is_not_complete(worker, tmp_path):
+def test_what_the_index_lost_after_it_was_marked_there_is_brought_again(worker, tmp_path):
     worker.services.vectors = index = ChromaIndex(tmp_path / "chroma")
     index.open()
     index.ready()
@@ -78,7 +78,32 @@ def test_what_the_index_lost_after_it_was_marked_there_is_not_complete(worker, t
     index.delete(LINH.tenant_id, "hash-1024", "documents", ["doc#chunk_0"])
     worker.db.write(lambda tx: tx.execute("UPDATE documents SET stage = 'searchable'"))
     worker.again("embed_document")
-    assert worker.document().stage == "searchable"
+    assert worker.document().stage == "complete"
+    assert "doc#chunk_0" in index.keys(LINH.tenant_id, "hash-1024", "documents")
+    index.release()
+
+
+class Leaky(ChromaIndex):
+    """Takes vectors, and after the first time keeps none."""
+
+    written = False
+
+    def upsert(self, tenant_id, embedder, kind, rows):
+        if not self.written:
+            super().upsert(tenant_id, embedder, kind, rows)
+        self.written = True
+
+
+def test_what_the_index_does_not_take_again_is_not_complete(worker, tmp_path):
+    worker.services.vectors = index = Leaky(tmp_path / "chroma")
+    index.open()
+    index.ready()
+    worker.receive()
+    worker.work()
+    index.delete(LINH.tenant_id, "hash-1024", "documents", ["doc#chunk_0"])
+    worker.db.write(lambda tx: tx.execute("UPDATE documents SET stage = 'searchable'"))
+    worker.again("embed_document")
+    assert worker.document().stage == "searchable" and "does not find passage 1 again" in worker.db.rows("SELECT cause FROM jobs WHERE cause <> ''")[0]["cause"]
     index.release()
 
 
