@@ -51,7 +51,7 @@ from starlette.responses import PlainTextResponse  # noqa: E402
 from maisale.access import pages  # noqa: E402
 from maisale.access.bodies import Bounded  # noqa: E402
 from maisale.access.gate import Gate  # noqa: E402
-from maisale.access.gradio_patches import patch_gradio, tune_gradio  # noqa: E402
+from maisale.access.gradio_patches import keep_copies_in, patch_gradio, tune_gradio  # noqa: E402
 from maisale.access.headers import SecurityHeaders  # noqa: E402
 from maisale.access.mishaps import Mishaps  # noqa: E402
 from maisale.api import files, listing, mcp, v1  # noqa: E402
@@ -59,11 +59,12 @@ from maisale.api.openai.refusals import AsOpenAI  # noqa: E402
 from maisale.api.surface import GradioSurface  # noqa: E402
 from maisale.api.v1.asking import ShortWay  # noqa: E402
 from maisale.cli import main  # noqa: E402
-from maisale.config import from_env  # noqa: E402
+from maisale.config import copies_dir, from_env  # noqa: E402
 from maisale.errors import MaiSaleError  # noqa: E402
 from maisale.life import Life, PlainRefusal  # noqa: E402
 from maisale.ui import page, sign_in, theme  # noqa: E402
 
+keep_copies_in(copies_dir(os.environ))
 life = Life(lambda: from_env(os.environ))
 demo = page.build(life.running)
 

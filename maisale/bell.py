@@ -15,8 +15,11 @@ from huey.api import Huey, TaskWrapper
 from huey.storage import SqliteStorage
 
 from maisale.config import Settings
+from maisale.errors import StorageFailed
 
 log = logging.getLogger(__name__)
+
+COMPACT_S = 10.0  # how long others may have the queue meanwhile
 
 
 class Hands(Protocol):
@@ -73,6 +76,7 @@ class HueyBell:
     """services.Bell: tells whichever worker listens that a job waits."""
 
     def __init__(self, settings: Settings):
+        self._settings = settings
         self._huey = make_huey(lambda: settings)
         self._run_job = register(self._huey, _nobody)
 
@@ -82,6 +86,20 @@ class HueyBell:
     def waiting(self) -> int:
         """How many rings nobody has heard yet."""
         return self._huey.pending_count()
+
+    def compact(self) -> None:
+        """Writes the queue's file anew: it keeps rings that were heard. Raises StorageFailed."""
+        path = self._settings.data_dir / "huey.db"
+        if not path.exists():
+            return
+        connection = sqlite3.connect(path, timeout=COMPACT_S, isolation_level=None)
+        try:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as problem:
+            raise StorageFailed(f"{path} could not be written anew ({problem}). It is tried again.") from problem
+        finally:
+            connection.close()
 
     def close(self) -> None:
         self._huey.storage.close()

@@ -104,4 +104,5 @@ def environment(settings: Settings) -> dict[str, str]:
         "BACKUP_DIR": settings.backup_dir and str(Path(settings.backup_dir).resolve()),
         "BACKUP_HOURS": str(settings.backup_hours),
         "BACKUP_KEEP": str(settings.backup_keep),
+        "ERASE_HOURS": str(settings.erase_hours),
     }

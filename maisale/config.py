@@ -38,6 +38,7 @@ class Settings:
     backup_dir: str = ""  # empty: no backups by themselves
     backup_hours: int = 24  # between two of them
     backup_keep: int = 7  # of them; the oldest go
+    erase_hours: int = 24  # until no file holds what was deleted
     rate_limit: int = 5  # questions, searches, uploads and other work a second, for each person
     tokens_per_day: int = 0  # that a model may spend for each person; 0: as many as they like
     trusted_proxies: str = ""  # addresses and networks whose X-Forwarded headers are believed, as uvicorn takes them
@@ -55,6 +56,11 @@ class Settings:
     @property
     def files_dir(self) -> Path:
         return self.data_dir / "files"
+
+    @property
+    def copies_dir(self) -> Path:
+        """Where Gradio keeps its copies of what is uploaded, until they are removed."""
+        return self.data_dir / "gradio"
 
     @property
     def address(self) -> str:
@@ -114,12 +120,19 @@ def from_env(environ: Mapping[str, str], folder: Path = Path()) -> Settings:
         backup_dir=given.text("BACKUP_DIR"),
         backup_hours=given.whole("BACKUP_HOURS", 24, 1, 24 * 366),
         backup_keep=given.whole("BACKUP_KEEP", 7, 1, 1000),
+        erase_hours=given.whole("ERASE_HOURS", 24, 1, 24 * 30),
         rate_limit=given.whole("RATE_LIMIT", 5, 1, 100_000),
         tokens_per_day=given.whole("TOKENS_PER_DAY", 0, 0, 10**9),
         trusted_proxies=given.networks("TRUSTED_PROXIES"),
         on_space=on_space,
         admin_key=given.secret("X_API_KEY_ADMIN", 16),
     )
+
+
+def copies_dir(environ: Mapping[str, str], folder: Path = Path()) -> Path:
+    """Settings.copies_dir, absolute, also where other settings do not parse: those are the start's to refuse."""
+    data_dir = _Given({**_dotenv(folder / ".env"), **environ}).text("DATA_DIR", "data")
+    return Settings(data_dir=Path(data_dir)).copies_dir.resolve()
 
 
 class _Given:

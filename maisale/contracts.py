@@ -47,7 +47,7 @@ class Database(Protocol):
         """What is wrong with the stored data itself, in words; reads all of it."""
 
     def compact(self) -> None:
-        """Gives space that is not used any more back to the disk. Writes wait meanwhile."""
+        """Writes its files anew, so that they hold what is stored and nothing that was deleted. Writes wait for a part of that."""
 
     def copy_to(self, path: Path) -> None:
         """Writes everything that is stored at this moment into one new file. Work goes on meanwhile."""
@@ -152,6 +152,9 @@ class LexicalIndex(Protocol):
 
     def remove_some(self, tx: Transaction, tenant_id: str, kind: str, begin: str, limit: int) -> int:
         """Removes up to `limit` chunks whose key begins so; returns how many went."""
+
+    def purge(self) -> None:
+        """Takes the words of removed chunks out of its structures, where they stay until then. In short transactions; what is stored is in place before."""
 
     def drop(self, tx: Transaction, tenant_id: str, kind: str) -> None:
         """Removes an index, whatever state it is in; `add` makes it anew."""

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import re
+import shutil
 import socket
 import sys
 from collections.abc import Callable
@@ -78,6 +79,8 @@ class Life:
     async def _begin(self) -> Life:
         settings = self._read_settings()
         services = await asyncio.to_thread(open_services, settings, "app")
+        # Gradio's copies of an earlier life's uploads: nobody can name them any more.
+        await asyncio.to_thread(shutil.rmtree, settings.copies_dir, ignore_errors=True)
         await asyncio.to_thread(people.make_first_admin, services.db, settings)
         self._limits = Limits(settings.rate_limit)
         self._replies = Replies(services, elsewhere=DeciderProcesses(settings))

@@ -378,6 +378,22 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Erasure:
+    """The receipt of a deletion."""
+
+    id: str
+    tenant_id: str  # of who asked
+    user_id: str  # who asked
+    kind: str  # message, conversation, document, user or tenant
+    subject_id: str
+    since: float  # when what was deleted came; an earlier backup does not hold it
+    asked_at: float
+    counts: dict[str, int]  # what went: passages, vectors, messages, documents, files, jobs, ...
+    state: str = "pending"  # erased: no file of the data folder holds it any more
+    erased_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Writer:
     """The model that is to write an answer."""
 

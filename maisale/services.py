@@ -55,6 +55,9 @@ class Bell(Protocol):
     def waiting(self) -> int:
         """How many rings nobody has heard yet."""
 
+    def compact(self) -> None:
+        """Writes its files anew, without the rings that were heard. Raises StorageFailed."""
+
     def close(self) -> None: ...
 
 

@@ -28,7 +28,7 @@ from maisale.config import Settings, from_env
 from maisale.errors import MaiSaleError, Misconfigured
 from maisale.library import upkeep
 from maisale.library.embedders import Embedders
-from maisale.ops import audit_chain, scheduled_backups
+from maisale.ops import audit_chain, erasing, scheduled_backups
 from maisale.services import ClosedIndex, Services, open_index, open_services, serve_index
 from maisale.store import jobs
 from maisale.tasks import SWEEP_S, Work
@@ -58,6 +58,7 @@ class Shift:
         self._services: Services | None = None
         self._keeper: threading.Thread | None = None
         self._backup: threading.Thread | None = None
+        self._erasing: threading.Thread | None = None
         self.work: Work | None = None
 
     def begin(self) -> None:
@@ -89,6 +90,14 @@ class Shift:
         if scheduled_backups.due(self._settings):
             self._backup = threading.Thread(target=scheduled_backups.run, args=(self._services.db, self._settings), name="backup", daemon=True)
             self._backup.start()
+
+    def erase_if_due(self) -> None:
+        """In a thread, as above."""
+        if self._erasing and self._erasing.is_alive():
+            return
+        if erasing.due(self._services.db, self._settings):
+            self._erasing = threading.Thread(target=erasing.run, args=(self._services, self.stopping), name="erasing", daemon=True)
+            self._erasing.start()
 
     def keep_witness(self) -> None:
         audit_chain.keep_witness(self._services.db, self._settings)
@@ -129,6 +138,7 @@ class _Sweeper(Scheduler):
                 self.shift.work.sweep()
                 self.shift.back_up_if_due()
                 self.shift.keep_witness()
+                self.shift.erase_if_due()
             except MaiSaleError as problem:
                 log.error("the sweep failed: %s", problem)
         super().loop(now)

@@ -7,6 +7,7 @@ from maisale.chat.replies import Replies
 from maisale.library.documents import add_document
 from maisale.library.embedders import Embedders
 from maisale.library.indexing import Indexing
+from maisale.records import Caller
 from maisale.store import accounts, conversations, jobs
 
 WARRANTY = "# Warranty\n\nThe RO-9 purifier is under warranty for 24 months from the date of purchase."
@@ -19,6 +20,10 @@ class Desk:
     def __init__(self, services, folder):
         self.services, self.folder = services, folder
         self.user = services.db.write(lambda tx: accounts.add_user(tx, "shop", "Linh"))
+
+    @property
+    def caller(self):
+        return Caller(self.user, "", ())
 
     def add(self, name, text, read=True, **place):
         path = self.folder / name

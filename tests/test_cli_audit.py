@@ -92,6 +92,7 @@ def shop(made, folder):
         (["backup", "{file}"], ["backup"], None),
         (["rebuild-index"], ["index_rebuild"], None),
         (["compact"], ["compact"], None),
+        (["erasures"], ["erasures_read"], None),
         (["audit", "show"], ["audit_read"], None),
         (["audit", "verify"], [], None),
         (["doctor"], [], None),

@@ -15,8 +15,10 @@ from maisale.backends.index_socket import WorkerIndex
 from maisale.child import WorkerProcess, environment, worker_lives
 from maisale.config import Settings, from_env
 from maisale.errors import MaiSaleError
+from maisale.library.deletion import remove_document
+from maisale.ops import erasing
 from maisale.records import Scope, SearchFilter
-from maisale.store import chunks, documents, jobs
+from maisale.store import chunks, documents, erasures, jobs
 from maisale.worker import _typed
 
 ROOT = Path(__file__).parents[1]
@@ -69,6 +71,27 @@ def start(services, tmp_path):
         if one.poll() is None:
             one.kill()
         one.wait()
+
+
+def test_the_worker_takes_what_was_deleted_out_of_its_index_when_asked_and_by_itself(services, start):
+    start()
+    until(lambda: worker_lives(services.settings))
+    receive(services, 4)
+    until(lambda: complete(services) == 4)
+    index = WorkerIndex(services.settings, wait_s=5)
+
+    def in_the_index(name):
+        return any(name.encode() in path.read_bytes() for path in services.settings.chroma_dir.rglob("*") if path.is_file())
+
+    until(lambda: in_the_index("doc0#"))
+    receipt = remove_document(services, LINH, "doc0")
+    assert [one.id for one in erasing.erase(services)] == [receipt] and not in_the_index("doc0#")
+    until(lambda: not index.health()["state"])
+    receipt = remove_document(services, LINH, "doc1")
+    services.db.write(lambda tx: tx.execute("UPDATE erasures SET asked_at = asked_at - 23 * 3600, since = 0 WHERE id = :id", id=receipt))
+    until(lambda: erasures.get(services.db, receipt).state == "erased")
+    until(lambda: not index.health()["state"])
+    assert not in_the_index("doc1#") and in_the_index("doc2#") and in_the_index("doc3#")
 
 
 def test_the_bare_command_does_all_jobs_hears_the_bell_and_ends_at_sigterm(services, start, tmp_path):

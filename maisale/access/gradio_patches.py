@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from copy import copy
+from pathlib import Path
 from typing import Any
 
 from maisale.tracebacks import print_exc
@@ -29,6 +30,14 @@ def quiet_gradio() -> None:
     """Sets what Gradio reads from the environment when it is imported; what is set already stays."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+
+
+def keep_copies_in(folder: Path) -> None:
+    """Where Gradio's copies of uploads go, whatever was set: there they are removed when what was uploaded is deleted.
+
+    After the import of Gradio, whose version 6.31 makes a folder for its own editor where this said so then; before a page is built.
+    """
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
 
 
 def tune_gradio(demo: Any) -> None:

@@ -111,11 +111,11 @@ class Endpoints:
             return {"id": found, "title": named}
 
     async def delete_conversation(self, conversation_id: str, request: gr.Request = None) -> dict:
-        """Delete a conversation with its messages and its files, for good. Returns {"deleted": id}."""
+        """Delete a conversation with its messages and its files, for good. Returns {"deleted": id, "erasure_id": of the receipt}."""
         with _in_words(), self._noted(request, "conversation_delete", "conversation", conversation_id):
             scope, found = _scope(request, "chat"), _needed_id(conversation_id, "conversation_id")
-            await self._running().delete_conversation(scope, found)
-            return {"deleted": found}
+            receipt = await self._running().delete_conversation(scope, found)
+            return {"deleted": found, "erasure_id": receipt}
 
     def search(
         self, query: str, limit: int = 10, collections: list[str] | None = None, conversation_id: str | None = None, request: gr.Request = None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from maisale.backends.fts5_counts import Counts
+from maisale.backends.fts5_purge import purge
 from maisale.backends.fts5_scores import Part, WeightedQuestion, best_rows, idf_of
 from maisale.contracts import Database, Transaction
 from maisale.errors import StorageFailed
@@ -109,6 +110,10 @@ class FTS5Index:
         self._counts.pop(table, None)
         for name in (*(f"{table}:{which}:{of}" for which in ("words", "stems") for of in ("counts", "rows")), f"{table}:words", f"{table}:stems", table):
             tx.execute(f'DROP TABLE IF EXISTS "{name}"')
+
+    def purge(self) -> None:
+        for row in self._db.rows("SELECT name FROM sqlite_master WHERE name LIKE 'words:%' AND sql LIKE '%USING fts5(%'"):
+            purge(self._db, row["name"])
 
     def lost(self, tenant_id: str, kind: str, keys: Sequence[str]) -> list[str]:
         table = _table(tenant_id, kind)

@@ -21,6 +21,7 @@ from typing import Any
 
 import sqlite_utils
 
+from maisale.backends.sqlite_compact import compact
 from maisale.contracts import T, Transaction
 from maisale.errors import Misconfigured, StorageFailed
 
@@ -80,14 +81,10 @@ class SQLiteDatabase:
         return [text for text in found if text != "ok"] + [f"A row of {row['table']} belongs to a missing row of {row['parent']}." for row in strays[:20]]
 
     def compact(self) -> None:
-        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
         try:
-            connection.execute("VACUUM")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            compact(self.path, BUSY_S)
         except sqlite3.Error as problem:
             raise _in_words(problem, self.path) from problem
-        finally:
-            connection.close()
 
     def copy_to(self, path: Path) -> None:
         # Not sqlite3's backup in steps: each commit of another process begins it anew. This reads one snapshot and packs it.

@@ -23,10 +23,10 @@ from maisale.chat.running import Running
 from maisale.contracts import ChatModel, Transaction
 from maisale.errors import MaiSaleError, ModelFailed, ModelUnavailable, StorageFailed, incident
 from maisale.flow.state import Decision
-from maisale.library.documents import delete_conversation
+from maisale.library.deletion import delete_conversation, delete_turn
 from maisale.records import Ack, Reply, Scope, Writer
 from maisale.services import Services
-from maisale.store import conversations
+from maisale.store import conversations, turns
 from maisale.store.quota import spend
 from maisale.text import estimate_tokens
 from maisale.tracebacks import where
@@ -130,12 +130,18 @@ class Replies:
             await running.ended()
         return await asyncio.to_thread(conversations.get_reply, self.services.db, scope, reply_id)
 
-    async def delete_conversation(self, scope: Scope, conversation_id: str, by: Scope | None = None) -> None:
-        """Stops what runs in it, then removes it with its messages, files, words and vectors. by: who does it, when it is not its owner. Raises NotFound."""
+    async def delete_conversation(self, scope: Scope, conversation_id: str, by: Scope | None = None, erasure_id: str = "") -> str:
+        """Stops what runs in it, then does what deletion.delete_conversation does. Returns the receipt's id. Raises NotFound."""
         await asyncio.to_thread(conversations.get_conversation, self.services.db, scope, conversation_id)
         for running in reversed([one for one in self._open.values() if one.reply.conversation_id == conversation_id and one.scope == scope]):
             await self.stop(scope, running.reply.id)
-        await asyncio.to_thread(delete_conversation, self.services, scope, conversation_id, by)
+        return await asyncio.to_thread(delete_conversation, self.services, scope, conversation_id, by, erasure_id)
+
+    async def delete_message(self, scope: Scope, message_id: str) -> str:
+        """Removes a question with its answer, stopped when it is being written. Returns the receipt's id. Raises NotFound."""
+        turn = await asyncio.to_thread(turns.turn_of, self.services.db, scope, message_id)
+        await self.stop(scope, turn["reply_id"])
+        return await asyncio.to_thread(delete_turn, self.services, scope, message_id, title_of)
 
     async def recover(self) -> None:
         """Gives every reply of an earlier life an end: begun ones are interrupted, waiting ones are answered now."""

@@ -155,10 +155,13 @@ def _upkeep(verbs: Any, command: Command, as_json: argparse.ArgumentParser) -> N
     made.add_argument("file", type=Path, metavar="FILE")
     made = command(verbs, "restore", "upkeep.restore", "put a backup into an empty data folder", as_json)
     made.add_argument("file", type=Path, metavar="FILE")
+    words = "do the deletions of this list again; without it, those of the list that lies in the data folder"
+    made.add_argument("--deletions", type=Path, metavar="FILE", help=words)
     made = command(verbs, "verify", "upkeep.verify", "read everything that is stored, or a backup, and say whether it is whole", as_json)
     made.add_argument("file", type=Path, nargs="?", metavar="BACKUP")
     command(verbs, "rebuild-index", "upkeep.rebuild_index", "make the indexes of words and of vectors anew from the database; needs no model", as_json)
-    command(verbs, "compact", "upkeep.compact", "give space that is not used any more back to the disk", as_json)
+    command(verbs, "compact", "upkeep.compact", "take what was deleted out of every file, and give space back to the disk", as_json)
+    command(verbs, "erasures", "upkeep.list_erasures", "list the receipts of deletions, and the backups that still hold what was deleted", as_json)
 
     kinds = verbs.add_parser("embedder", help="whose vectors are searched").add_subparsers(dest="what", metavar="WHAT", required=True)
     command(kinds, "list", "upkeep.list_embedders", "list the embedders and how far their vectors are", as_json)

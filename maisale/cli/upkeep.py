@@ -7,25 +7,27 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 
 from tqdm import tqdm
 
 from maisale.child import worker_lives
 from maisale.cli.opened import Opened, acting
 from maisale.config import from_env
-from maisale.library import dead_letters, embedders, upkeep
+from maisale.library import dead_letters, deletion_list, embedders, upkeep
 from maisale.ops import backup as backups
 from maisale.ops import doctor as doctors
-from maisale.ops import rebuild
+from maisale.ops import erasing, held, rebuild, replay
 from maisale.ops import verify as verifying
-from maisale.records import Scope
+from maisale.records import Erasure, Scope
 from maisale.services import Services, patient_index
-from maisale.store import audit
+from maisale.store import audit, erasures
 
 INDEX_WAIT_S = 10.0
+COMPACT_WAIT_S = 60.0  # for a running worker to empty its index
 _SIGNS = {doctors.OK: "ok   ", doctors.LOOK: "look ", doctors.WRONG: "WRONG"}
 
 
@@ -39,11 +41,21 @@ def backup(args: argparse.Namespace) -> int:
 
 def restore(args: argparse.Namespace) -> int:
     settings, began = from_env(os.environ), time.monotonic()
+    deletions, replayed = replay.listed(settings, args.deletions), []
+
+    def delete_again(folder: Path) -> None:
+        replayed.append(replay.replay(folder, settings, deletions or [], acting()))
+
     with _bar(args) as progress:
-        manifest = backups.restore(args.file, settings, progress, acting())
+        manifest = backups.restore(args.file, settings, progress, acting(), delete_again)
+    deletion_list.note(settings, deletions if args.deletions and deletions else [])
     words = _contents(manifest, f"Restored into {settings.data_dir}")
+    if deletions is None:
+        words += f"\nWhat was deleted since then is back: `restore --deletions FILE`, with {deletion_list.NAME} of the folder that was lost, deletes it again."
+    else:
+        words += f"\n{replayed[0]} of the {len(deletions)} deletions in the list were done again; the others are not in the backup."
     words += "\nStart the app: its worker builds the vector index anew, and answers come meanwhile. Everybody signs in again; revoke keys that were lost since."
-    _say(args, {"seconds": round(time.monotonic() - began, 2), **asdict(manifest)}, words)
+    _say(args, {"seconds": round(time.monotonic() - began, 2), "replayed": replayed[0], **asdict(manifest)}, words)
     return 0
 
 
@@ -76,11 +88,34 @@ def rebuild_index(args: argparse.Namespace) -> int:
 def compact(args: argparse.Namespace) -> int:
     with Opened(args, alone=True) as (services, _):
         before = services.settings.sqlite_path.stat().st_size
-        services.db.compact()
-        services.db.write(lambda tx: audit.note(tx, acting(), "compact"))
+        done = erasing.erase(services, index_wait_s=COMPACT_WAIT_S, by=acting())
         after = services.settings.sqlite_path.stat().st_size
-    _say(args, {"bytes_before": before, "bytes_after": after}, f"The database had {before / 1e6:,.1f} MB and has {after / 1e6:,.1f} MB now.")
+    words = f"The database had {before / 1e6:,.1f} MB and has {after / 1e6:,.1f} MB now."
+    words += f"\n{len(done)} {'deletion is' if len(done) == 1 else 'deletions are'} out of every file." if done else ""
+    _say(args, {"bytes_before": before, "bytes_after": after, "erased": [one.id for one in done]}, words)
     return 0
+
+
+def list_erasures(args: argparse.Namespace) -> int:
+    with Opened(args, alone=True) as (services, _):
+        services.db.write(lambda tx: audit.note(tx, acting(), "erasures_read"))
+        known = held.known(services.db, services.settings)
+        found = [(one, held.holding(one, known)) for one in erasures.listed(services.db, limit=1000)]
+    lines = [f"{one.id}  {one.kind:<12} {one.subject_id}  {_fate(one, kept)}" for one, kept in found]
+    _say(args, [{**asdict(one), "backups": [asdict(backup) for backup in kept]} for one, kept in found], "\n".join(lines or ["Nothing was deleted yet."]))
+    return 0
+
+
+def _fate(one: Erasure, kept: Sequence[held.Held]) -> str:
+    """What is said of a receipt: whether the files hold it, and which backups do."""
+    state = f"erased at {_moment(one.erased_at)}" if one.erased_at else f"pending since {_moment(one.asked_at)}"
+    counts = ", ".join(f"{n:,} {what}" for what, n in one.counts.items())
+    places = [f"{backup.path} (until {_moment(backup.expires_at)})" if backup.expires_at else f"{backup.path} (kept by whoever made it)" for backup in kept]
+    return f"{state}: {counts}" + (f"; still in {', '.join(places)}" if places else "")
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
 
 
 def list_embedders(args: argparse.Namespace) -> int:
@@ -144,7 +179,7 @@ def doctor(args: argparse.Namespace) -> int:
 
 
 def _contents(manifest: backups.Manifest, begin: str) -> str:
-    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(manifest.created_at))
+    made = _moment(manifest.created_at)
     counts = ", ".join(f"{manifest.counts[name]:,} {name}" for name in ("users", "conversations", "messages", "documents", "chunks"))
     missing = f"\nWithout the files of {len(manifest.missing)} documents, which were gone: {', '.join(manifest.missing[:5])}" if manifest.missing else ""
     return f"{begin}: as of {made}, {counts}.{missing}"

@@ -1,4 +1,4 @@
-"""What people do with documents: add, open and remove. Reading and indexing them is the worker's, trying again and cancelling readings.py's.
+"""What people do with documents: add and open. Reading and indexing them is the worker's, trying again and cancelling readings.py's, removing deletion.py's.
 
 A document's bytes are on the disk before its row exists, and its row goes before its bytes: a crash leaves at most a file without a row,
 which the next start sweeps away.
@@ -16,12 +16,11 @@ from pathlib import Path, PurePath
 from maisale.contracts import Transaction
 from maisale.errors import BadInput, NotAllowed, NotFound, Unreadable
 from maisale.library.decoding import clean
-from maisale.library.files import keep_file
-from maisale.library.passages import forget_aside
+from maisale.library.files import keep_file, remove_files
 from maisale.library.reading import check_kind
-from maisale.records import PUBLIC_TENANT, SERVER, Chunk, Document, Scope
+from maisale.records import PUBLIC_TENANT, Document, Scope
 from maisale.services import Services
-from maisale.store import accounts, audit, chunks, conversations, documents, jobs
+from maisale.store import accounts, audit, conversations, documents, jobs
 
 log = logging.getLogger(__name__)
 
@@ -65,29 +64,13 @@ def add_document(
     try:
         kept_id, job_id = services.db.write(work)
     except BaseException:
-        _unlink(services, [document_id])
+        remove_files(services.settings, [document_id])
         raise
     if job_id:
         services.wake(job_id)
     else:
-        _unlink(services, [document_id])
+        remove_files(services.settings, [document_id])
     return documents.get_document(services.db, scope, kept_id)
-
-
-def remove_document(services: Services, scope: Scope, document_id: str) -> None:
-    """Removes the document with its passages, words and vectors. Raises NotFound or NotAllowed."""
-
-    def work(tx: Transaction) -> list[str]:
-        check_may_change(tx, scope, document_id)
-        return erase_noted(services, tx, scope, document_id)
-
-    end(services, services.db.write(work), [document_id])
-
-
-def erase_documents(services: Services, document_ids: Sequence[str], by: Scope = SERVER) -> None:
-    """Removes these documents, whoever owns them, one after the other so that others' writes go in between. by: who does it, for the audit log."""
-    for document_id in document_ids:
-        end(services, services.db.write(lambda tx, one=document_id: erase_noted(services, tx, by, one)), [document_id])
 
 
 def open_file(services: Services, scope: Scope, document_id: str) -> tuple[Path, Document]:
@@ -97,22 +80,6 @@ def open_file(services: Services, scope: Scope, document_id: str) -> tuple[Path,
     if not path.is_file():
         raise NotFound(f"The file of {document.title} is gone from the server. Add it again.")
     return path, document
-
-
-def delete_conversation(services: Services, scope: Scope, conversation_id: str, by: Scope | None = None) -> None:
-    """Removes a conversation with its messages and files, their passages, words and vectors. by: who does it, when it is not its owner. Raises NotFound."""
-
-    def work(tx: Transaction) -> tuple[list[str], list[str]]:
-        conversations.get_conversation(tx, scope, conversation_id)
-        files = documents.documents_of_conversation(tx, conversation_id)
-        jobs.forget(tx, [*files, *conversations.message_ids(tx, scope, conversation_id)])
-        job_ids = _erase_chunks(services, tx, conversation_id, chunks.conversation_chunks(tx, scope, conversation_id))
-        conversations.delete_conversation(tx, scope, conversation_id)
-        audit.note(tx, by or scope, "conversation_delete", "conversation", conversation_id, tenant_id=scope.tenant_id)
-        return job_ids, files
-
-    job_ids, files = services.db.write(work)
-    end(services, job_ids, files)
 
 
 def sweep_files(services: Services, older_than_s: float = 3600) -> int:
@@ -187,24 +154,6 @@ def receive(
     return jobs.add(tx, tenant_id, "read_document", document_id, lane)
 
 
-def erase(services: Services, tx: Transaction, document_id: str) -> list[str]:
-    """Everything of a document but its file; returns the jobs that take it out of the vector index. Whoever reads or embeds it stops."""
-    row = documents.document_row(tx, document_id)
-    jobs.forget(tx, [document_id])
-    if row:
-        forget_aside(services.words, tx, row["tenant_id"], document_id)
-    job_ids = _erase_chunks(services, tx, document_id, chunks.chunks_of(tx, document_id))
-    documents.delete_document(tx, document_id)
-    return job_ids
-
-
-def erase_noted(services: Services, tx: Transaction, by: Scope, document_id: str) -> list[str]:
-    """`erase`, with its row in the audit log when there was such a document."""
-    if row := documents.document_row(tx, document_id):
-        audit.note(tx, by, "document_delete", "document", document_id, tenant_id=row["tenant_id"])
-    return erase(services, tx, document_id)
-
-
 def writable_collection(tx: Transaction, scope: Scope, name: str, visibility: str | None = None) -> str:
     """The id of the collection; made when it is missing. visibility None: as it is, a new one for the tenant. Raises NotAllowed or BadInput."""
     name = name.strip()
@@ -232,31 +181,3 @@ def check_may_change(tx: Transaction, scope: Scope, document_id: str) -> None:
     allowed = ("instance_admin",) if row["tenant_id"] == PUBLIC_TENANT else ("instance_admin", "tenant_admin")
     if accounts.get_user(tx, scope.user_id).role not in allowed:
         raise NotAllowed(f"{document.title} was added by somebody else. Ask that person or an admin.")
-
-
-def _erase_chunks(services: Services, tx: Transaction, subject_id: str, found: Sequence[Chunk]) -> list[str]:
-    job_ids = []
-    by_index: dict[tuple[str, str], list[str]] = {}
-    for chunk in found:
-        by_index.setdefault((chunk.tenant_id, chunks.kind_of(chunk)), []).append(chunk.key)
-    for (tenant_id, kind), keys in by_index.items():
-        services.words.remove(tx, tenant_id, kind, keys)
-        chunks.delete_chunks(tx, keys)
-        payload = {"tenant_id": tenant_id, "kind": kind, "keys": keys}
-        job_ids.append(jobs.add(tx, tenant_id, "remove_vectors", subject_id, "people", payload))
-    return job_ids
-
-
-def end(services: Services, job_ids: Sequence[str], document_ids: Sequence[str]) -> None:
-    """After a transaction that erased: rings for its jobs and removes the documents' files."""
-    for job_id in job_ids:
-        services.wake(job_id)
-    _unlink(services, document_ids)
-
-
-def _unlink(services: Services, document_ids: Sequence[str]) -> None:
-    for document_id in document_ids:
-        try:
-            (services.settings.files_dir / document_id).unlink(missing_ok=True)
-        except OSError as problem:
-            log.warning("the file of document %s stays until the next start: %s", document_id, problem)

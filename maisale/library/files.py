@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from maisale.config import Settings
 from maisale.errors import StorageFailed
+
+log = logging.getLogger(__name__)
 
 _PIECE = 1 << 20  # bytes
 
@@ -27,6 +31,15 @@ def keep_file(settings: Settings, path: Path, document_id: str) -> tuple[int, st
         coming.unlink(missing_ok=True)
         raise StorageFailed(f"{path.name} could not be kept ({problem.strerror}); nothing was stored. Free some space and add it again.") from problem
     return size, digest
+
+
+def remove_files(settings: Settings, document_ids: Sequence[str]) -> None:
+    """What cannot be removed now is swept later, as it has no row."""
+    for document_id in document_ids:
+        try:
+            (settings.files_dir / document_id).unlink(missing_ok=True)
+        except OSError as problem:
+            log.warning("the file of document %s stays until the next start: %s", document_id, problem)
 
 
 def content_hash(path: Path) -> str:

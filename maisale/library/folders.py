@@ -12,7 +12,8 @@ from typing import Any
 
 from maisale.contracts import Transaction
 from maisale.errors import BadInput, MaiSaleError, Unreadable
-from maisale.library.documents import KNOWLEDGE, check_file, erase_noted, receive, sweep_files, writable_collection
+from maisale.library.deletion import answers_naming, end, erase_noted
+from maisale.library.documents import KNOWLEDGE, check_file, receive, sweep_files, writable_collection
 from maisale.library.files import content_hash, keep_file
 from maisale.library.reading import ENDINGS
 from maisale.records import Scope
@@ -140,10 +141,9 @@ def _remove_gone(services: Services, scope: Scope, report: SyncReport, prefix: s
     for source, row in known.items():
         if not source.startswith(prefix) or source in found.files or source.startswith(closed):
             continue
-        job_ids = services.db.write(lambda tx, document_id=row["id"]: erase_noted(services, tx, scope, document_id), bulk=True)
-        for job_id in job_ids:
-            services.wake(job_id)
-        (services.settings.files_dir / row["id"]).unlink(missing_ok=True)
+        naming = answers_naming(services, row["id"])
+        erasure_id, job_ids = services.db.write(lambda tx, one=row["id"], naming=naming: erase_noted(services, tx, scope, one, naming), bulk=True)
+        end(services, job_ids, [row["id"]], erasure_id)
         report.removed += 1
 
 

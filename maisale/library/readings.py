@@ -6,7 +6,8 @@ from typing import Any
 
 from maisale.contracts import Transaction
 from maisale.errors import BadInput
-from maisale.library.documents import check_may_change, end, erase
+from maisale.library.deletion import answers_naming, end, erase
+from maisale.library.documents import check_may_change
 from maisale.records import Document, Scope
 from maisale.services import Services
 from maisale.store import audit, chunks, documents, jobs
@@ -46,20 +47,22 @@ def cancel_document(services: Services, scope: Scope, document_id: str) -> Docum
     Raises NotFound, NotAllowed, or BadInput when nothing is being done with it.
     """
 
-    def work(tx: Transaction) -> tuple[list[str], bool]:
+    naming = answers_naming(services, document_id)
+
+    def work(tx: Transaction) -> tuple[str, list[str]]:
         check_may_change(tx, scope, document_id)
         row = documents.document_row(tx, document_id)
         if not jobs.open_of(tx, document_id):
             raise BadInput(f"{row['title']} is not being read or embedded, so there is nothing to cancel. Delete it if it is to go.")
         audit.note(tx, scope, "document_cancel", "document", document_id, tenant_id=row["tenant_id"], detail="" if row["was_complete"] else "deleted")
         if not row["was_complete"]:
-            return erase(services, tx, document_id), True
+            return erase(services, tx, scope, document_id, naming)
         jobs.cancel(tx, document_id)
-        return _keep(tx, row), False
+        return "", _keep(tx, row)
 
-    job_ids, left = services.db.write(work)
-    end(services, job_ids, [document_id] if left else [])
-    return None if left else documents.get_document(services.db, scope, document_id)
+    erasure_id, job_ids = services.db.write(work)
+    end(services, job_ids, [document_id] if erasure_id else [], erasure_id)
+    return None if erasure_id else documents.get_document(services.db, scope, document_id)
 
 
 def _keep(tx: Transaction, row: dict[str, Any]) -> list[str]:

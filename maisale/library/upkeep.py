@@ -42,14 +42,24 @@ def keep(db: Database, index: KeptIndex, stopping: threading.Event, opened: Call
             index.close()
 
 
-def ask_for_rebuild(db: Database, by: Scope = SERVER) -> None:
-    """The worker that has the index, now or later, empties it and fills it from SQL. by: who asks, for the audit log."""
+def ask_for_rebuild(db: Database, by: Scope = SERVER) -> float:
+    """The worker that has the index, now or later, empties it and fills it from SQL. by: who asks, for the audit log.
+
+    Returns the wish, which `emptied_since` takes.
+    """
+    wish = time.time()
 
     def work(tx: Transaction) -> None:
-        facts.set_fact(tx, facts.REBUILD, str(time.time()))
+        facts.set_fact(tx, facts.REBUILD, str(wish))
         audit.note(tx, by, "index_rebuild")
 
     db.write(work)
+    return wish
+
+
+def emptied_since(db: Database, wish: float) -> bool:
+    """Whether the index was emptied after it was asked for."""
+    return float(facts.get_fact(db, facts.REBUILT) or 0.0) >= wish
 
 
 def _rebuild_asked(db: Database) -> bool:

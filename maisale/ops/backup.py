@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from maisale.config import Settings
-from maisale.contracts import Database
+from maisale.contracts import Database, Transaction
 from maisale.errors import BadInput, MaiSaleError, StorageFailed
 from maisale.ops.audit_chain import witness_path
 from maisale.records import SERVER, Scope
-from maisale.store import audit
+from maisale.store import audit, erasures
 from maisale.store.schema import AUDIT
 
 FORMAT = 1
@@ -57,14 +57,15 @@ class Manifest:
     missing: list[str] = field(default_factory=list)  # titles of documents whose file was not there
 
 
-def back_up(db: Database, settings: Settings, target: Path, progress: Progress = lambda *_: None, by: Scope = SERVER) -> Manifest:
-    """Writes the backup; `target` appears whole or not at all. by: who makes it, for the audit log.
+def back_up(db: Database, settings: Settings, target: Path, progress: Progress = lambda *_: None, by: Scope = SERVER, by_itself: bool = False) -> Manifest:
+    """Writes the backup; `target` appears whole or not at all. It is noted, so that receipts of deletions name it while it holds what was deleted.
 
+    by: who makes it, for the audit log. by_itself: it is of those that are removed by themselves.
     Raises BadInput when it exists, StorageFailed when it cannot be written.
     """
     if target.exists():
         raise BadInput(f"{target} exists already. Name another file, or remove it first.")
-    coming = target.with_name(f"{target.name}.{os.getpid()}.part")
+    coming, began_at = target.with_name(f"{target.name}.{os.getpid()}.part"), time.time()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as aside, _private(coming) as file:
@@ -80,7 +81,12 @@ def back_up(db: Database, settings: Settings, target: Path, progress: Progress =
     finally:
         with suppress(OSError):
             coming.unlink()
-    db.write(lambda tx: audit.note(tx, by, "backup"))
+
+    def note(tx: Transaction) -> None:
+        erasures.note_backup(tx, str(target.resolve()), began_at, manifest.created_at, by_itself)
+        audit.note(tx, by, "backup")
+
+    db.write(note)
     return manifest
 
 
@@ -90,10 +96,17 @@ def check(source: Path, progress: Progress = lambda *_: None) -> Manifest:
         return _read(tar, None, progress)
 
 
-def restore(source: Path, settings: Settings, progress: Progress = lambda *_: None, by: Scope = SERVER) -> Manifest:
+def restore(
+    source: Path,
+    settings: Settings,
+    progress: Progress = lambda *_: None,
+    by: Scope = SERVER,
+    prepare: Callable[[Path], object] = lambda _: None,
+) -> Manifest:
     """Puts a backup into the data folder, which must not hold a database yet. Nothing is there until all of it was compared.
 
     by: who restores; the audit log in the backup goes on with that.
+    prepare: what is done to the folder aside that holds it all, before it is put into its place.
     Raises BadInput, BrokenBackup or StorageFailed.
     """
     for held in (settings.sqlite_path, *(settings.sqlite_path.with_name(settings.sqlite_path.name + end) for end in ("-wal", "-shm"))):
@@ -106,6 +119,7 @@ def restore(source: Path, settings: Settings, progress: Progress = lambda *_: No
             with _opened(source) as tar:
                 manifest = _read(tar, Path(aside), progress)
             _settle(Path(aside) / DATABASE, by)
+            prepare(Path(aside))
             _take_in(Path(aside), settings)
     except OSError as problem:
         raise StorageFailed(f"The backup could not be put into {settings.data_dir} ({problem.strerror}). Free some space there.") from problem

@@ -13,7 +13,7 @@ from maisale.config import Settings
 from maisale.errors import IndexUnavailable
 from maisale.ops import audit_chain, scheduled_backups
 from maisale.services import Services, patient_index, process_lives
-from maisale.store import documents, facts, jobs
+from maisale.store import documents, erasures, facts, jobs
 
 OK, LOOK, WRONG = "ok", "look", "wrong"
 FREE_GB = 1.0  # below it writes will soon be refused
@@ -45,6 +45,7 @@ def examine(services: Services) -> list[Finding]:
         *_index(services),
         *_models(services),
         *_backups(services.settings),
+        *_deletions(services),
         *_audit(services),
         *_leaves(services.settings),
         *_door(services.settings),
@@ -149,6 +150,16 @@ def _backups(settings: Settings) -> Iterator[Finding]:
         yield Finding("Backups", LOOK, f"{age} in {settings.backup_dir}", "The worker makes them: see whether it runs, and what its log says.")
     else:
         yield Finding("Backups", OK, f"{len(made)} in {settings.backup_dir}, the latest {made[0].name}")
+
+
+def _deletions(services: Services) -> Iterator[Finding]:
+    waiting = erasures.pending(services.db, time.time())
+    hours = services.settings.erase_hours
+    if waiting and time.time() - waiting[0].asked_at > hours * 3600:
+        words = f"{len(waiting)} are in the files still, one for more than {hours} hours"
+        yield Finding("Deletions", WRONG, words, "Run `compact` and read what it says; the worker does it by itself: see whether it runs.")
+    elif waiting:
+        yield Finding("Deletions", OK, f"{len(waiting)} leave the files within {hours} hours")
 
 
 def _audit(services: Services) -> Iterator[Finding]:

@@ -78,6 +78,11 @@ V1: tuple[Call, ...] = (
     Call("GET", "/v1/jobs", "read"),
     Call("POST", "/v1/jobs/{job_id}/retry", "write", 404, values={"job_id": "document_id"}),
     Call("POST", "/v1/jobs/{job_id}/skip", "write", 404, values={"job_id": "document_id"}),
+    # receipts of deletions: everybody sees the own ones, a tenant's admin the tenant's
+    Call("GET", "/v1/erasures", "read"),
+    Call("GET", "/v1/erasures/{erasure_id}", "read", 404, by={"manager": 200, "admin": 200, "the manager's narrow key": 404, "the owner's page": 200}),
+    Call("DELETE", "/v1/messages/{message_id}", "chat", 404),
+    Call("DELETE", "/v1/messages/{message_id}", "chat", 404, values={"message_id": "running_id"}),
     # keys
     Call("GET", "/v1/me", ANYONE, shows="person"),
     Call("GET", "/v1/keys", ANYONE, shows="key"),

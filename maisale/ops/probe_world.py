@@ -232,6 +232,8 @@ async def plant_things(world: World) -> None:
         text = f"The code of {world.topics[name]} is {world.marks[name]}. It opens the warehouse."
         made = await world.ask(owner, "POST", "/v1/documents", files={"file": (f"{world.marks[f'{name}_name']}.md", text.encode())}, data=place)
         values["document_id" if name == "document" else f"{name}_id"] = made["id"]
+    gone = await world.ask(owner, "POST", "/v1/documents", files={"file": ("gone.md", b"Nothing is left.")}, data=decoy)
+    values["erasure_id"] = (await world.ask(owner, "DELETE", f"/v1/documents/{gone['id']}"))["erasure_id"]
     listed = await world.ask(owner, "GET", "/v1/documents")
     values["help_id"] = next((one["id"] for one in listed if one["collection"] == "Mai-Sale help"), "")
     await _until(world, "documents are read", lambda: _searchable(world))

@@ -11,6 +11,7 @@ from maisale.config import Settings
 from maisale.contracts import Database
 from maisale.errors import MaiSaleError
 from maisale.ops.backup import back_up
+from maisale.store import erasures
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +34,14 @@ def run(db: Database, settings: Settings) -> None:
     global _failed_at
     target = Path(settings.backup_dir) / time.strftime(_NAME)
     try:
-        back_up(db, settings, target)
+        back_up(db, settings, target, by_itself=True)
     except MaiSaleError as problem:
         _failed_at = time.monotonic()
         log.error("the backup failed: %s", problem)
         return
     for old in kept(settings)[settings.backup_keep :]:
         old.unlink(missing_ok=True)
+        db.write(lambda tx, path=str(old.resolve()): erasures.forget_backup(tx, path))
     log.info("a backup was written to %s", target)
 
 
@@ -57,6 +59,14 @@ def sweep(settings: Settings) -> int:
     if left:
         log.info("%d leftovers of a backup that broke off were removed", len(left))
     return len(left)
+
+
+def began_at(path: Path) -> float:
+    """When a backup was begun, by its name, to the second; 0.0 when it bears another name."""
+    try:
+        return time.mktime(time.strptime(path.name, _NAME))
+    except ValueError:
+        return 0.0
 
 
 def kept(settings: Settings) -> list[Path]:

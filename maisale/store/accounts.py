@@ -87,11 +87,22 @@ def set_role(tx: Transaction, user_id: str, role: str) -> None:
     tx.execute("UPDATE users SET role = :role WHERE id = :id", role=role, id=user_id)
 
 
-def delete_user(tx: Transaction, user_id: str) -> None:
-    """Removes the person with keys, sessions, links and what was counted of them. What they wrote and added is the caller's to remove."""
-    for table in ("sessions", "links", "keys", "token_use"):
+def came_at(source: Database | Transaction, user_id: str) -> float:
+    """When a person was added."""
+    rows = source.rows("SELECT created_at FROM users WHERE id = :id", id=user_id)
+    return rows[0]["created_at"] if rows else 0.0
+
+
+def delete_user(tx: Transaction, user_id: str) -> int:
+    """Removes the person with keys, sessions, links and what was counted of them; returns how many keys went.
+
+    What they wrote and added is the caller's to remove before.
+    """
+    for table in ("sessions", "links", "token_use"):
         tx.execute(f"DELETE FROM {table} WHERE user_id = :id", id=user_id)
+    keys = tx.execute("DELETE FROM keys WHERE user_id = :id", id=user_id)
     tx.execute("DELETE FROM users WHERE id = :id", id=user_id)
+    return keys
 
 
 def set_language(tx: Transaction, user_id: str, language: str) -> None:

@@ -27,8 +27,8 @@ ACTIONS = (
     *("key_issue", "key_fresh", "key_retype", "key_rotate", "key_revoke"),
     *("user_add", "user_role", "user_delete", "tenant_add", "tenant_delete", "privacy_choose"),
     *("collection_add", "document_add", "document_change", "document_delete", "document_cancel", "document_retry", "job_retry", "job_skip"),
-    *("conversation_delete", "conversation_export"),
-    *("users_read", "keys_read", "tenants_read", "documents_read", "jobs_read", "audit_read"),
+    *("message_delete", "conversation_delete", "conversation_export"),
+    *("users_read", "keys_read", "tenants_read", "documents_read", "jobs_read", "erasures_read", "audit_read"),
     *("embedder_use", "backup", "restore", "index_rebuild", "compact"),
 )
 PAGE = 1_000  # rows read at once

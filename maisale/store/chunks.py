@@ -89,10 +89,9 @@ def forget_incoming(tx: Transaction, document_id: str) -> None:
     tx.execute("DELETE FROM incoming_chunks WHERE document_id = :id", id=document_id)
 
 
-def delete_chunks(tx: Transaction, keys: Sequence[str]) -> None:
-    """Chunks and embeddings; the words are the lexical index's to remove in the same transaction."""
-    for table in ("chunks", "vectors"):
-        tx.execute(f"DELETE FROM {table} WHERE key IN :keys", keys=list(keys))
+def delete_chunks(tx: Transaction, keys: Sequence[str]) -> dict[str, int]:
+    """Chunks and embeddings, and how many of each went; the words are the lexical index's to remove in the same transaction."""
+    return {table: tx.execute(f"DELETE FROM {table} WHERE key IN :keys", keys=list(keys)) for table in ("chunks", "vectors")}
 
 
 def delete_vectors(tx: Transaction, keys: Sequence[str]) -> None:

@@ -104,9 +104,9 @@ def hand_over(tx: Transaction, scope: Scope, heir_id: str) -> None:
     tx.execute(f"UPDATE collections SET owner_id = :heir WHERE owner_id = :user AND NOT EXISTS ({taken})", heir=heir_id, user=scope.user_id)
 
 
-def delete_collections(tx: Transaction, tenant_id: str) -> None:
-    """Of a tenant whose documents are gone."""
-    tx.execute("DELETE FROM collections WHERE tenant_id = :tenant", tenant=tenant_id)
+def delete_collections(tx: Transaction, tenant_id: str) -> int:
+    """Of a tenant whose documents are gone; returns how many went."""
+    return tx.execute("DELETE FROM collections WHERE tenant_id = :tenant", tenant=tenant_id)
 
 
 def receive_document(

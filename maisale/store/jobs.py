@@ -173,10 +173,10 @@ def hurry(db: Database, kinds: Sequence[str], beyond_s: float = 0.0) -> None:
         db.write(lambda tx: tx.execute(f"UPDATE jobs SET next_at = :now WHERE {late}", now=now, **values))
 
 
-def forget(tx: Transaction, subject_ids: Sequence[str]) -> None:
-    """Removes the jobs of what is deleted: the causes of ended ones name files, and the others have nothing to do. Those that empty the index stay."""
+def forget(tx: Transaction, subject_ids: Sequence[str]) -> int:
+    """Removes the jobs of what is deleted, for the causes of ended ones name files; returns how many went. Those that empty the index stay."""
     sql = "DELETE FROM jobs WHERE subject_id IN :ids AND (state IN ('done', 'dead', 'skipped') OR kind <> 'remove_vectors')"
-    tx.execute(sql, ids=list(subject_ids))
+    return tx.execute(sql, ids=list(subject_ids))
 
 
 def forget_ended(tx: Transaction, subject_id: str) -> None:
@@ -184,9 +184,15 @@ def forget_ended(tx: Transaction, subject_id: str) -> None:
     tx.execute("DELETE FROM jobs WHERE subject_id = :id AND state IN ('done', 'dead', 'skipped')", id=subject_id)
 
 
-def forget_tenant(tx: Transaction, tenant_id: str) -> None:
-    """Removes the ended jobs of a tenant that is deleted."""
-    tx.execute("DELETE FROM jobs WHERE tenant_id = :id AND state IN ('done', 'dead', 'skipped')", id=tenant_id)
+def forget_tenant(tx: Transaction, tenant_id: str) -> int:
+    """Removes the ended jobs of a tenant that is deleted; returns how many went."""
+    return tx.execute("DELETE FROM jobs WHERE tenant_id = :id AND state IN ('done', 'dead', 'skipped')", id=tenant_id)
+
+
+def forget_removals(tx: Transaction, waiting_too: bool = False) -> None:
+    """Removes the ended jobs that took deleted passages out of the index, for they name their keys. waiting_too: the index itself is emptied."""
+    states = ["done", "skipped", "dead", "pending"] if waiting_too else ["done", "skipped"]
+    tx.execute("DELETE FROM jobs WHERE kind = 'remove_vectors' AND state IN :states", states=states)
 
 
 def prune(tx: Transaction, limit: int, older_than_s: float = PRUNED_S) -> int:

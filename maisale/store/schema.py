@@ -156,6 +156,22 @@ MIGRATIONS: list[tuple[str, list[str]]] = [
         ],
     ),
     (
+        "009_erasures",
+        [
+            # A receipt of each deletion: what went, and whether the files still hold it. since: from when on a backup may hold it.
+            """CREATE TABLE erasures (
+                id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL, user_id TEXT NOT NULL, kind TEXT NOT NULL, subject_id TEXT NOT NULL,
+                since DOUBLE PRECISION NOT NULL, asked_at DOUBLE PRECISION NOT NULL, counts TEXT NOT NULL DEFAULT '{}',
+                state TEXT NOT NULL DEFAULT 'pending', erased_at DOUBLE PRECISION)""",
+            "CREATE INDEX erasures_tenant ON erasures(tenant_id, asked_at)",
+            "CREATE INDEX erasures_pending ON erasures(asked_at) WHERE state = 'pending'",
+            "CREATE INDEX erasures_subject ON erasures(subject_id)",
+            # The backups that were made, between when and when, so that a receipt can name those that still hold what was deleted.
+            """CREATE TABLE backups (
+                path TEXT PRIMARY KEY, began_at DOUBLE PRECISION NOT NULL, ended_at DOUBLE PRECISION NOT NULL, by_itself INTEGER NOT NULL DEFAULT 0)""",
+        ],
+    ),
+    (
         "010_quota",
         [
             # What the model spent for a person on a day (UTC, as 2026-01-31), when TOKENS_PER_DAY is set.

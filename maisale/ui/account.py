@@ -6,8 +6,10 @@ import time
 from collections.abc import Mapping, Sequence
 
 from maisale.access.keys import ADMIN_KEY_ID
+from maisale.ops.receipts import Receipt
 from maisale.records import Caller, Key
 from maisale.store.quota import renews_at
+from maisale.ui.deletions import deletions
 from maisale.ui.documents import menu_button
 from maisale.ui.markup import Clock, dot, esc, whole
 from maisale.ui.steps import Step, back, confirmation, key_again, outcome, refusal, text_field
@@ -24,15 +26,17 @@ def account_page(
     *,
     manages: bool = False,
     fresh_until: float = 0.0,
+    receipts: Sequence[Receipt] = (),
+    erase_hours: int = 24,
     step: Step | None = None,
     elsewhere: Mapping[str, Sequence[str]] | None = None,
     tokens: tuple[int, int] = (0, 0),
     offset_minutes: int = 0,
     now: float | None = None,
 ) -> str:
-    """manages: whether this person may manage others. fresh_until: 0 when the key was not typed again. elsewhere: of the settings.
+    """manages: whether this person may manage others. fresh_until: 0 when the key was not typed again. receipts: of deletions, the latest first.
 
-    tokens: that the model spent today, and that it may spend; the latter 0: as many as one likes.
+    elsewhere: of the settings. tokens: that the model spent today, and that it may spend; the latter 0: as many as one likes.
     """
     step, clock = step or Step(), Clock(language, offset_minutes, now or time.time())
     user, listed = caller.user, listed_keys(keys, clock.now)
@@ -48,6 +52,7 @@ def account_page(
         f'<div class="pane-body"><dl>{about}</dl><h2>{say(language, "language")}</h2>{languages}<h2>{say(language, "theme")}</h2>{themes}'
         f'<h2>{say(language, "your_keys")}</h2><p class="hint">{say(language, "keys_note")}</p>{"" if placed else refusal(step)}{outcome(step, language)}'
         f'{f"""<ul class="keys">{rows}</ul>""" if rows else ""}{_new_key(caller, step, clock)}{_fresh(step, fresh_until, clock) if manages else ""}'
+        f'{deletions(receipts, erase_hours, clock)}'
         f'{_tokens(*tokens, clock)}<h2>{say(language, "leaves_title")}</h2>{leaves(elsewhere or {}, language)}'
         f'<h2>{say(language, "shortcuts")}</h2><p class="hint">{say(language, "key_slash")}</p>'
         f'<form class="leaving" method="post" action="/logout"><button class="button">{say(language, "sign_out")}</button></form></div></section>'

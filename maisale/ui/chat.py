@@ -86,8 +86,9 @@ class Chat:
                     await self.running().delete_conversation(who.scope, chosen_id)
                     if chosen_id == conversation_id:
                         self._take(request)
-                        return await self._opened(who, "", choice)
-                    return await asyncio.to_thread(self._titles, who, conversation_id, choice)
+                        return (await self._opened(who, "", choice)).but(under=under_composer(who.language, done=self._deleted(who)))
+                    titles = await asyncio.to_thread(self._titles, who, conversation_id, choice)
+                    return titles.but(under=under_composer(who.language, done=self._deleted(who)))
         except MaiSaleError as problem:
             if asked.get("do") == "delete":
                 await asyncio.to_thread(audit.refused, services.db, who.scope, problem, "conversation_delete", "conversation", chosen_id)
@@ -254,6 +255,9 @@ class Chat:
             under=under_composer(who.language),
             conversation=conversation_id,
         )
+
+    def _deleted(self, who: Reader) -> str:
+        return say(who.language, "deleted_now", hours=self.running().services.settings.erase_hours)
 
     def _titles(self, who: Reader, conversation_id: str, choice: str) -> Screen:
         services = self.running().services

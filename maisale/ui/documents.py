@@ -36,6 +36,7 @@ def documents_page(
     may_write: bool,
     read_only: Names[str] = (),
     notice: str = "",
+    done: str = "",
     letters: Letters | None = None,
     opened: Opened | None = None,
     offset_minutes: int = 0,
@@ -43,7 +44,7 @@ def documents_page(
 ) -> str:
     """documents: the rows of the page that `shown` is. read_only: ids of collections that this person may read and not change.
 
-    notice: what went wrong, in words. opened: the document whose steps are shown. Nothing in it changes only because time goes by.
+    notice: what went wrong, in words. done: what was done, in words. opened: the document whose steps are shown. Nothing in it changes only because time goes by.
     """
     clock = Clock(language, offset_minutes, now or time.time())
     rows = "".join(_row(one, clock, may_write and one.collection_id not in read_only, opened) for one in documents)
@@ -52,6 +53,7 @@ def documents_page(
     table = f'<table class="documents"><thead>{head}</thead><tbody>{rows}</tbody></table>'
     none = "nothing_matched" if shown.totals["all"] else "no_documents"
     said = f'<p class="error" role="alert">{esc(notice)}</p>' if notice else ""
+    said += f'<p class="outcome" role="status">{esc(done)}</p>' if done else ""
     given = given_up(letters.counts, letters.listed, clock, may_write, view.letters) if letters else ""
     ages = esc(json.dumps({key: say(language, key, n="{n}") for key in ("just_now", "minutes_ago", "hours_ago", "yesterday")}, ensure_ascii=False))
     page = (

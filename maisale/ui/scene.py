@@ -15,6 +15,7 @@ from maisale.chat.explain import explain
 from maisale.chat.mentions import file_name
 from maisale.errors import IndexUnavailable, NotAllowed, NotFound
 from maisale.library import dead_letters, progress
+from maisale.ops import receipts
 from maisale.records import PUBLIC_TENANT, Caller, Named, Reply, Scope
 from maisale.services import Services
 from maisale.store import accounts, conversations, documents, ledger, quota
@@ -24,6 +25,7 @@ from maisale.ui import panels, people_page, rail
 from maisale.ui.account import account_page
 from maisale.ui.audit_log import SHOWN
 from maisale.ui.choice import Choice
+from maisale.ui.deletions import LISTED as RECEIPTS
 from maisale.ui.explained import in_words
 from maisale.ui.ledger import Opened
 from maisale.ui.steps import Step
@@ -162,7 +164,7 @@ def empty_for(services: Services, who: Reader, choice: str, suggestions: Suggest
     return panels.empty_page(asked, services.models.status, who.language, services.settings.upload_mb, who.may("write"))
 
 
-def documents_for(services: Services, who: Reader, view: View | None = None, notice: str = "") -> str:
+def documents_for(services: Services, who: Reader, view: View | None = None, notice: str = "", done: str = "") -> str:
     view = view or View()
     shown = page_of(documents.outlines(services.db, who.scope), view)
     rows = progress.with_seconds_left(services.db, documents.list_documents(services.db, who.scope, ids=shown.ids)) if shown.ids else []
@@ -178,6 +180,7 @@ def documents_for(services: Services, who: Reader, view: View | None = None, not
         may_write=who.may("write"),
         read_only=() if who.caller.user.role == "instance_admin" else shared,
         notice=notice,
+        done=done,
         letters=documents_html.Letters(dead_letters.counted(services, who.scope, managed(who)), letters),
         opened=opened,
         offset_minutes=who.offset_minutes,
@@ -199,13 +202,27 @@ def attached_for(services: Services, who: Reader, conversation_id: str) -> str:
 
 
 def account_for(services: Services, who: Reader, step: Step | None = None) -> str:
+    """step: None before the page is opened; then others' receipts, which only admins see and whose reading is noted, do not stand there."""
     own = keys.list_keys(services.db, who.caller.user)
-    until = fresh_until(services, who)
     settings, tokens = services.settings, (0, 0)
     if most := settings.tokens_per_day:
         tokens = quota.spent_today(services.db, who.scope, time.time()), most
-    shown = {"fresh_until": until, "step": step, "elsewhere": settings.elsewhere, "tokens": tokens, "offset_minutes": who.offset_minutes}
-    return account_page(who.caller, own, who.language, manages=who.manages, **shown)
+    of = managed(who) if step else ""
+    if of and step and not step.done:
+        audit.read(services.db, who.caller, "erasures_read")
+    return account_page(
+        who.caller,
+        own,
+        who.language,
+        manages=who.manages,
+        fresh_until=fresh_until(services, who),
+        receipts=receipts.visible(services, who.scope, of, RECEIPTS) if who.may("read") else (),
+        erase_hours=settings.erase_hours,
+        step=step,
+        elsewhere=settings.elsewhere,
+        tokens=tokens,
+        offset_minutes=who.offset_minutes,
+    )
 
 
 def fresh_until(services: Services, who: Reader) -> float:

@@ -14,7 +14,8 @@ from maisale.access import audit
 from maisale.chat.replies import Replies
 from maisale.errors import MaiSaleError, StorageFailed
 from maisale.library import dead_letters
-from maisale.library.documents import add_document, check_count, remove_document
+from maisale.library.deletion import remove_document
+from maisale.library.documents import add_document, check_count
 from maisale.library.readings import cancel_document, retry_document
 from maisale.store import accounts, conversations
 from maisale.ui import scene
@@ -22,7 +23,7 @@ from maisale.ui.markup import digest
 from maisale.ui.panels import under_composer
 from maisale.ui.scene import Reader, WorkerWatch
 from maisale.ui.screen import Screen, acted, told
-from maisale.ui.texts import LANGUAGES
+from maisale.ui.texts import LANGUAGES, say
 from maisale.ui.view import View
 
 CLOCK_S = 4.0
@@ -62,19 +63,22 @@ class Shelf:
     async def page_acts(self, request: gr.Request, event: gr.EventData) -> Screen:
         """Retry, cancel, skip and delete on the documents page; to search, filter, turn pages and open something only looks."""
         who, asked = scene.reader(request), acted(event)
-        if asked.get("do") == "show" and who.manages:  # what was given up of others stands there too
+        view = View.read(asked)
+        if view.letters and who.manages:  # what was given up of others stands there too
             await asyncio.to_thread(audit.read, self.running().services.db, who.caller, "jobs_read")
-        return await self._page(who, View.read(asked), await self._change(who, asked))
+        notice = await self._change(who, asked)
+        return await self._page(who, view, notice, self._done(who, asked, notice))
 
     async def attached_acts(self, conversation_id: str, request: gr.Request, event: gr.EventData) -> Screen:
         who = scene.reader(request)
-        notice = await self._change(who, acted(event))
+        asked = acted(event)
+        notice = await self._change(who, asked)
         try:
             await asyncio.to_thread(conversations.get_conversation, self.running().services.db, who.scope, conversation_id)
         except MaiSaleError as problem:
             return Screen(under=under_composer(who.language, told(problem, who.language)))
         attached = await asyncio.to_thread(scene.attached_for, self.running().services, who, conversation_id)
-        return Screen(attached=attached, under=under_composer(who.language, notice))
+        return Screen(attached=attached, under=under_composer(who.language, notice, self._done(who, asked, notice)))
 
     async def set_language(self, request: gr.Request, event: gr.EventData) -> None:
         who, language = scene.reader(request), acted(event).get("language", "")
@@ -114,8 +118,13 @@ class Shelf:
         html = scene.documents_for(self.running().services, who, view)
         return None if view.drawn and f'data-drawn="{view.drawn}"' in html else html
 
-    async def _page(self, who: Reader, view: View, notice: str = "") -> Screen:
-        return Screen(documents=await asyncio.to_thread(scene.documents_for, self.running().services, who, view, notice))
+    async def _page(self, who: Reader, view: View, notice: str = "", done: str = "") -> Screen:
+        return Screen(documents=await asyncio.to_thread(scene.documents_for, self.running().services, who, view, notice, done))
+
+    def _done(self, who: Reader, asked: dict[str, str], notice: str) -> str:
+        """What becomes of something that was deleted just now."""
+        deleted = asked.get("do") == "remove" and not notice
+        return say(who.language, "deleted_now", hours=self.running().services.settings.erase_hours) if deleted else ""
 
     async def _note(self, who: Reader, problem: MaiSaleError, action: str, kind: str, subject_id: str = "") -> None:
         await asyncio.to_thread(audit.refused, self.running().services.db, who.scope, problem, action, kind, subject_id)

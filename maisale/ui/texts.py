@@ -1,12 +1,13 @@
 """Every word of the page, in English and Vietnamese. `say` is the only reader; numbers and dates are written by markup.py.
 
-Those about keys, people and signing in stand in texts_account.py, about the audit log in texts_audit.py, about the state of documents in texts_documents.py.
+Those about keys, people and signing in stand in texts_account.py, about the audit log in texts_audit.py, about the state of documents in texts_documents.py,
+about deletions in texts_deletions.py.
 Placeholders in braces are filled by name. A key that ends in _one is the English singular of its stem.
 """
 
 from __future__ import annotations
 
-from maisale.ui import texts_account, texts_audit, texts_documents
+from maisale.ui import texts_account, texts_audit, texts_deletions, texts_documents
 
 _KINDS_EN = "PDF, Word, Excel, PowerPoint, web pages, CSV, JSON, e-mail (EML), Markdown or text"
 _KINDS_VI = "PDF, Word, Excel, PowerPoint, trang web, CSV, JSON, thư (EML), Markdown hoặc văn bản"
@@ -393,9 +394,10 @@ _VI = {
     "indexing": "Đang lập chỉ mục {done} trên {all} tài liệu",
 }
 
+_MORE = (texts_account, texts_audit, texts_documents, texts_deletions)
 TABLES = {
-    "en": {**_EN, **texts_account.EN, **texts_audit.EN, **texts_documents.EN},
-    "vi": {**_VI, **texts_account.VI, **texts_audit.VI, **texts_documents.VI},
+    "en": _EN | {key: words for one in _MORE for key, words in one.EN.items()},
+    "vi": _VI | {key: words for one in _MORE for key, words in one.VI.items()},
 }
 
 

@@ -38,19 +38,22 @@ def log(office):
 
 @pytest.fixture
 def things(office, log):
-    """Of linh: a conversation, a document, a key and a job that was given up; a person and a tenant to be deleted. Their rows are passed over."""
+    """Of linh: a conversation, a message, a document, a receipt, a key, a job that was given up; a person and a tenant to be deleted."""
     db = office.services.db
     conversation = office.linh.http.post("/v1/conversations", json={"title": "A talk"}).json()["id"]
     document = upload(office.linh.http, f"# Hours\n\nOpen at {audit.head(db).number}.", f"hours-{audit.head(db).number}.md").json()["id"]
     failed = upload(office.linh.http, f"Failed {audit.head(db).number}.", f"failed-{audit.head(db).number}.md").json()["id"]
     db.write(lambda tx: tx.execute("UPDATE documents SET stage = 'failed', cause = 'broken' WHERE id = :id", id=failed))
+    message = ask(office.linh.http)["message_id"]
+    gone = upload(office.linh.http, f"Gone {audit.head(db).number}.", f"gone-{audit.head(db).number}.md").json()["id"]
+    erasure = office.linh.http.delete(f"/v1/documents/{gone}").json()["erasure_id"]
     key = office.linh.http.post("/v1/keys", json={"name": "robot"}).json()["id"]
     job = db.write(lambda tx: jobs.add(tx, office.linh.user.tenant_id, "embed_document", document))
     db.write(lambda tx: tx.execute("UPDATE jobs SET state = 'dead', cause = 'broken' WHERE id = :id", id=job))
     extra = office.hire("spare", f"temp {audit.head(db).number}")
     log.forget()
     return SimpleNamespace(
-        **{"conversation": conversation, "document": document, "failed": failed, "key": key, "job": job},
+        **{"conversation": conversation, "document": document, "failed": failed, "key": key, "job": job, "message": message, "erasure": erasure},
         **{"user": extra.user.id, "tenant": extra.user.tenant_id, "linh": office.linh.user.id},
     )
 
@@ -58,6 +61,9 @@ def things(office, log):
 # who, method, path, what is sent, actions, kind and name of the last one's subject
 DONE = [
     ("linh", "POST", "/v1/keys", {"json": {}}, ["key_issue"], "key", None),
+    ("linh", "DELETE", "/v1/messages/{message}", {}, ["message_delete"], "message", "message"),
+    ("mai", "GET", "/v1/erasures", {}, ["erasures_read"], "", None),
+    ("mai", "GET", "/v1/erasures/{erasure}", {}, ["erasures_read"], "erasure", "erasure"),
     ("linh", "POST", "/v1/keys/{key}/rotate", {"json": {}}, ["key_rotate"], "key", "key"),
     ("linh", "DELETE", "/v1/keys/{key}", {}, ["key_revoke"], "key", "key"),
     ("mai", "DELETE", "/v1/keys/{key}", {}, ["key_revoke"], "key", "key"),
@@ -136,6 +142,8 @@ def test_a_deleted_team_leaves_the_rows_of_its_people(office, things, log):
 REFUSED = [
     ("minh", "GET", "/v1/conversations/{conversation}/export", {}),
     ("minh", "DELETE", "/v1/conversations/{conversation}", {}),
+    ("minh", "DELETE", "/v1/messages/{message}", {}),
+    ("minh", "GET", "/v1/erasures/{erasure}", {}),
     ("minh", "POST", "/v1/documents", {"files": {"file": ("a.md", b"A.")}, "data": {"visibility": "public"}}),
     ("reader", "POST", "/v1/documents", {"files": {"file": ("a.md", b"A.")}}),
     ("minh", "DELETE", "/v1/documents/{document}", {}),
@@ -194,7 +202,7 @@ def test_what_cannot_be_taken_is_no_refusal(office, things, log):
 
 def test_asking_reading_and_searching_leave_no_row(office, things, log):
     ask(office.linh.http)
-    for path in ("conversations", f"conversations/{things.conversation}", "documents", f"documents/{things.document}", "search?q=hours", "me", "keys"):
+    for path in ("conversations", f"conversations/{things.conversation}", "documents", f"documents/{things.document}", "search?q=hours", "keys", "erasures"):
         assert office.linh.http.get(f"/v1/{path}").status_code == 200
     assert log.rows() == []
 

@@ -133,7 +133,8 @@ def test_conversations_are_made_renamed_listed_and_deleted(linh):
     made = linh.predict("Đổi trả", api_name="/new_conversation")
     linh.predict(made["id"], "Returns", api_name="/rename_conversation")
     assert ("Returns", made["id"]) in {(one["title"], one["id"]) for one in linh.predict(api_name="/list_conversations")}
-    assert linh.predict(made["id"], api_name="/delete_conversation") == {"deleted": made["id"]}
+    gone = linh.predict(made["id"], api_name="/delete_conversation")
+    assert gone.keys() == {"deleted", "erasure_id"} and gone["deleted"] == made["id"]
     assert made["id"] not in {one["id"] for one in linh.predict(api_name="/list_conversations")}
 
 

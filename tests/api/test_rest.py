@@ -69,7 +69,7 @@ def test_a_conversation_is_made_read_renamed_listed_and_deleted(linh):
     assert linh.patch(f"/v1/conversations/{one['id']}", json={"title": "Returns"}).json()["title"] == "Returns"
     assert ("Returns", one["id"]) in {(each["title"], each["id"]) for each in linh.get("/v1/conversations").json()}
     assert linh.get(f"/v1/conversations/{one['id']}").json()["messages"] == []
-    assert linh.delete(f"/v1/conversations/{one['id']}").json() == {"deleted": one["id"]}
+    assert linh.delete(f"/v1/conversations/{one['id']}").json()["deleted"] == one["id"]
     assert linh.get(f"/v1/conversations/{one['id']}").status_code == 404
 
 
@@ -188,7 +188,7 @@ def test_a_file_becomes_a_document_that_is_found_read_and_removed(office, linh):
     assert found[0]["document_id"] == document["id"] and found[0]["score"] > 0
     assert linh.get(f"/files/{document['id']}").text.startswith("Opening hours")
     assert office.minh.http.get(f"/v1/documents/{document['id']}").status_code == 404
-    assert linh.delete(f"/v1/documents/{document['id']}").json() == {"deleted": document["id"]}
+    assert linh.delete(f"/v1/documents/{document['id']}").json()["deleted"] == document["id"]
     assert linh.get(f"/files/{document['id']}").status_code == 404
     assert document["id"] not in {one["document_id"] for one in linh.get("/v1/search", params={"q": "showroom hours"}).json()}
 

@@ -38,6 +38,16 @@ def test_the_best_chunk_comes_first(index):
     assert found(index, "How many months is the warranty?") == ["a#chunk_0", "b#chunk_0"]
 
 
+def test_what_came_and_went_in_one_transaction_is_purged(index, db):
+    db.write(lambda tx: (index.add(tx, [chunk("a#chunk_0", "Vexillotrope.")]), index.remove(tx, "tenant-a", "documents", ["a#chunk_0"])))
+    index.added(chunk("b#chunk_0", "Months of rain."))
+    held = [row["name"] for row in db.rows("SELECT name FROM sqlite_master WHERE name LIKE 'words:%data'")]
+    assert any(b"exillotrop" in row["block"] for table in held for row in db.rows(f'SELECT block FROM "{table}"'))
+    index.purge()
+    assert not any(b"exillotrop" in row["block"] for table in held for row in db.rows(f'SELECT block FROM "{table}"'))
+    assert found(index, "rain") == ["b#chunk_0"] and index.lost("tenant-a", "documents", ["b#chunk_0"]) == []
+
+
 def test_marks_are_not_needed(index):
     index.added(chunk("a#chunk_0", "Đường dây nóng bảo hành"))
     assert found(index, "duong day nong") == found(index, "Đường dây nóng") == ["a#chunk_0"]

@@ -10,7 +10,8 @@ import pytest
 from maisale.access import people
 from maisale.errors import BadInput, NotAllowed, NotFound, StorageFailed, Unreadable
 from maisale.library.chunking import Part, chunk_text
-from maisale.library.documents import add_document, delete_conversation, open_file, remove_document, sweep_files
+from maisale.library.deletion import delete_conversation, remove_document
+from maisale.library.documents import add_document, open_file, sweep_files
 from maisale.library.readings import retry_document
 from maisale.records import Chunk
 from maisale.store import chunks, conversations, documents

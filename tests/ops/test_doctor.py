@@ -3,6 +3,7 @@
 import pytest
 from desk import Desk
 
+from maisale.library.deletion import remove_document
 from maisale.ops import doctor
 from maisale.services import open_services
 from maisale.store import jobs
@@ -35,6 +36,15 @@ def test_failed_documents_and_given_up_jobs_are_named_with_their_cause(services,
     found = said(services)
     assert "torn.pdf is cut off" in found["Failed"].words
     assert found["Given up"].state == doctor.WRONG and "bge-m3 refused it" in found["Given up"].words
+
+
+def test_a_deletion_that_is_overdue_is_wrong(services, tmp_path):
+    desk = Desk(services, tmp_path)
+    assert "Deletions" not in said(services)
+    remove_document(services, desk.user.scope, desk.add("note.md", "The filter lasts six months."))
+    assert said(services)["Deletions"].state == doctor.OK
+    services.db.write(lambda tx: tx.execute("UPDATE erasures SET asked_at = asked_at - 90000"))
+    assert said(services)["Deletions"].state == doctor.WRONG
 
 
 def test_without_a_model_server_it_says_what_to_start(services):

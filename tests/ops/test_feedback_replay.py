@@ -8,7 +8,8 @@ import pytest
 from maisale.chat.feedback import judge_reply
 from maisale.chat.replies import Replies
 from maisale.cli import main
-from maisale.library.documents import add_document, delete_conversation, remove_document
+from maisale.library.deletion import delete_conversation, remove_document
+from maisale.library.documents import add_document
 from maisale.library.embedders import Embedders
 from maisale.library.indexing import Indexing
 from maisale.ops.feedback_replay import replay, totals

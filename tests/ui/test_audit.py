@@ -6,7 +6,8 @@ from signed_in import Browser
 
 from maisale.access import people
 from maisale.library.documents import add_document
-from maisale.store import accounts, audit, conversations
+from maisale.store import accounts, audit, conversations, erasures
+from maisale.ui import scene
 from maisale.ui.chat import Chat
 from maisale.ui.scene import WorkerWatch
 from maisale.ui.shelf import Shelf
@@ -65,6 +66,16 @@ def test_what_is_done_with_one_s_keys_is_one_row(linh, since, sent, action):
     (row,) = since(lambda: linh.on("account", **sent))
     assert (row.action, row.result, row.user_id, row.door, row.address) == (action, "done", linh.user.id, "page", "10.0.0.7")
     assert row.key_id == linh.key.id
+
+
+def test_an_admin_who_opens_the_account_page_looks_at_receipts_and_a_member_at_the_own_ones(services, lan, linh, since):
+    assert brief(since(lambda: lan.on("account", do="show"))) == [("erasures_read", "done")]
+    assert since(lambda: linh.on("account", do="show")) == []
+
+
+def test_the_account_page_that_is_not_opened_yet_holds_no_other_s_receipts(services, lan, linh):
+    services.db.write(lambda tx: erasures.begin(tx, linh.user.scope, "document", "gone"))
+    assert "Deletions" not in scene.account_for(services, scene.reader(lan.request())) and "Deletions" in lan.on("account", do="show")
 
 
 PEOPLE = [

@@ -20,7 +20,7 @@ from maisale.access.bodies import Bounded
 from maisale.access.gate import in_json, route_path
 from maisale.api import openai
 from maisale.api.listing import Everything
-from maisale.api.v1 import audit, conversations, documents, jobs, keys, people, replies, server
+from maisale.api.v1 import audit, conversations, documents, erasures, jobs, keys, people, replies, server
 from maisale.api.v1.shapes import Refusal
 from maisale.chat.replies import Replies
 from maisale.errors import BadInput, MaiSaleError, NotFound
@@ -51,7 +51,7 @@ def build(running: Callable[[], Replies], everything: Callable[[], Everything]) 
     v1.add_exception_handler(MaiSaleError, _refused(running))
     v1.add_exception_handler(RequestValidationError, _not_understood)
     v1.add_exception_handler(HTTPException, _no_route)
-    for module in (conversations, replies, documents, keys, people, jobs, audit):
+    for module in (conversations, replies, documents, keys, people, jobs, erasures, audit):
         v1.include_router(module.router(running))
     v1.include_router(server.router(everything))
     v1.include_router(openai.router(running))

@@ -18,6 +18,7 @@ from maisale.errors import MaiSaleError
 NOTED: dict[tuple[str, str], tuple[str, str, str]] = {
     ("GET", "/conversations/{conversation_id}/export"): ("conversation_export", "conversation", "conversation_id"),
     ("DELETE", "/conversations/{conversation_id}"): ("conversation_delete", "conversation", "conversation_id"),
+    ("DELETE", "/messages/{message_id}"): ("message_delete", "message", "message_id"),
     ("POST", "/documents"): ("document_add", "document", ""),
     ("DELETE", "/documents/{document_id}"): ("document_delete", "document", "document_id"),
     ("POST", "/documents/{document_id}/retry"): ("document_retry", "document", "document_id"),
@@ -29,6 +30,7 @@ NOTED: dict[tuple[str, str], tuple[str, str, str]] = {
     ("POST", "/session/fresh"): ("key_retype", "key", ""),
     ("POST", "/keys/{key_id}/rotate"): ("key_rotate", "key", "key_id"),
     ("DELETE", "/keys/{key_id}"): ("key_revoke", "key", "key_id"),
+    ("GET", "/erasures/{erasure_id}"): ("erasures_read", "erasure", "erasure_id"),
     ("GET", "/users"): ("users_read", "", ""),
     ("POST", "/users"): ("user_add", "user", ""),
     ("GET", "/users/{user_id}"): ("users_read", "user", "user_id"),

@@ -61,10 +61,10 @@ def router(running: Callable[[], Replies]) -> APIRouter:
         return shapes.ConversationOut(**asdict(await asyncio.to_thread(conversations.get_conversation, db, caller.scope, conversation_id)))
 
     @routes.delete("/{conversation_id}")
-    async def delete_conversation(conversation_id: str, caller: Chatter) -> shapes.Deleted:
+    async def delete_conversation(conversation_id: str, caller: Chatter) -> shapes.Erased:
         """Delete a conversation with its messages and its files, for good."""
-        await running().delete_conversation(caller.scope, conversation_id)
-        return shapes.Deleted(deleted=conversation_id)
+        receipt = await running().delete_conversation(caller.scope, conversation_id)
+        return shapes.Erased(deleted=conversation_id, erasure_id=receipt)
 
     @routes.get("/{conversation_id}/export", response_class=Response, responses={200: {"content": {"text/markdown": {}, "application/json": {}}}})
     def export_conversation(conversation_id: str, caller: Reader, format: Literal["markdown", "json"] = "markdown") -> Response:

@@ -21,7 +21,8 @@ from maisale.chat.replies import Replies
 from maisale.errors import BadInput, StorageFailed
 from maisale.flow.search import search
 from maisale.library import progress
-from maisale.library.documents import add_document, remove_document
+from maisale.library.deletion import remove_document
+from maisale.library.documents import add_document
 from maisale.library.readings import cancel_document, retry_document
 from maisale.store import documents, ledger
 
@@ -85,10 +86,10 @@ def router(running: Callable[[], Replies]) -> APIRouter:
         return shapes.LedgerOut(**plain.document(found), stages=[asdict(one) for one in ledger.of_document(db, found.id)])
 
     @routes.delete("/documents/{document_id}")
-    def delete_document(document_id: str, caller: Writer) -> shapes.Deleted:
+    def delete_document(document_id: str, caller: Writer) -> shapes.Erased:
         """Remove a document with its passages, words and vectors."""
-        remove_document(running().services, caller.scope, document_id)
-        return shapes.Deleted(deleted=document_id)
+        receipt = remove_document(running().services, caller.scope, document_id)
+        return shapes.Erased(deleted=document_id, erasure_id=receipt)
 
     @routes.post("/documents/{document_id}/retry")
     def retry(document_id: str, caller: Writer) -> shapes.DocumentOut:

@@ -47,10 +47,10 @@ def router(running: Callable[[], Replies]) -> APIRouter:
         return shapes.UserOut(**plain.user(people.set_role(running().services.db, caller, user_id, asked.role)))
 
     @routes.delete("/users/{user_id}")
-    async def delete_user(user_id: str, caller: Anyone) -> shapes.Deleted:
+    async def delete_user(user_id: str, caller: Anyone) -> shapes.Erased:
         """Delete a person with their conversations and private documents, for good. What the team reads stays. Needs a fresh key."""
-        await erasure.delete_user(running(), people.removable(running().services.db, caller, user_id), caller)
-        return shapes.Deleted(deleted=user_id)
+        receipt = await erasure.delete_user(running(), people.removable(running().services.db, caller, user_id), caller)
+        return shapes.Erased(deleted=user_id, erasure_id=receipt)
 
     @routes.post("/users/{user_id}/invitation", status_code=201)
     def invite_again(user_id: str, caller: Anyone, request: Request) -> shapes.Invitation:
@@ -96,10 +96,10 @@ def router(running: Callable[[], Replies]) -> APIRouter:
         return shapes.TenantOut(**asdict(tenant))
 
     @routes.delete("/tenants/{tenant_id}")
-    async def delete_tenant(tenant_id: str, caller: Anyone) -> shapes.Deleted:
+    async def delete_tenant(tenant_id: str, caller: Anyone) -> shapes.Erased:
         """Delete a tenant with everybody and everything in it, for good. For the instance's admin; needs a fresh key."""
-        await erasure.delete_tenant(running(), people.removable_tenant(running().services.db, caller, tenant_id), caller)
-        return shapes.Deleted(deleted=tenant_id)
+        receipt = await erasure.delete_tenant(running(), people.removable_tenant(running().services.db, caller, tenant_id), caller)
+        return shapes.Erased(deleted=tenant_id, erasure_id=receipt)
 
     def _invitation(request: Request, caller: Caller, user: User) -> shapes.Invitation:
         services = running().services

@@ -101,6 +101,10 @@ class Deleted(BaseModel):
     deleted: str
 
 
+class Erased(Deleted):
+    erasure_id: str = Field(description="Of the receipt: GET /v1/erasures/{erasure_id} says when no file holds it any more.")
+
+
 class Accepted(BaseModel):
     """The question is durable; its answer follows by itself."""
 
