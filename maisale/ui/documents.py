@@ -44,7 +44,8 @@ def documents_page(
 ) -> str:
     """documents: the rows of the page that `shown` is. read_only: ids of collections that this person may read and not change.
 
-    notice: what went wrong, in words. done: what was done, in words. opened: the document whose steps are shown. Nothing in it changes only because time goes by.
+    notice: what went wrong, in words. done: what was done, in words. opened: the document whose steps are shown. Nothing in it changes only
+    because time goes by.
     """
     clock = Clock(language, offset_minutes, now or time.time())
     rows = "".join(_row(one, clock, may_write and one.collection_id not in read_only, opened) for one in documents)

@@ -260,7 +260,6 @@ def test_a_tab_that_shows_something_else_is_not_overwritten(services, linh):
         asked = await last(chat.ask({"text": "How long?"}, "", "", request(linh)))
         following = chat.follow(part(asked, "conversation"), request(linh))
         await anext(following)
-        await anext(following)
         await chat.rail_acts("", "", request(linh), event(do="new"))
         return await last(following)
 
