@@ -140,7 +140,7 @@ def test_the_documents_page_notes_what_is_done_and_refused(services, linh, hoa, 
     assert brief(found) == [("document_delete", "done")] and (found[0].user_id, found[0].door) == (linh.user.id, "page")
     assert since(lambda: on_shelf(linh, do="show")) == []
     assert since(lambda: on_shelf(lan, do="show")) == []
-    assert brief(since(lambda: on_shelf(lan, do="letters", letters=True))) == [("jobs_read", "done")]
+    assert brief(since(lambda: on_shelf(lan, do="letters", letters="1"))) == [("jobs_read", "done")]
 
 
 def test_an_upload_on_the_page_is_a_row_a_file(linh, tmp_path, since):
