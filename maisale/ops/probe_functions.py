@@ -88,12 +88,13 @@ ACTS: dict[str, tuple[Trial, ...]] = {
     "page_acts": (
         *(Trial(event={"do": do, "id": one}) for do in ("remove", "retry", "cancel") for one in ("{document_id}", "{shared_id}", "{file_id}")),
         *(Trial(event={"do": do, "id": "{document_id}"}) for do in ("retry-job", "skip-job")),
-        Trial(event={"do": "steps", "id": "{document_id}", "opened": "{document_id}"}),
+        Trial(event={"do": "steps", "id": "{document_id}", "opened": "{document_id}"}, shows="document_name"),
+        Trial(event={"do": "show", "after": "{shared_id}", "letters": "1"}),
     ),
     "attached_acts": tuple(Trial(event={"do": do, "id": "{file_id}"}) for do in ("remove", "retry", "cancel")),
     "suggested": (Trial(event={"ask": "What is the code?"}),),
     "set_language": (Trial(event={"language": "en"}),),
-    "tick": (Trial(shows="title document_name"),),
+    "tick": (Trial(texts=("{conversation_id}", "", "", "documents"), shows="title document_name"),),
 }
 
 

@@ -57,6 +57,7 @@ EN = {
     "given_up_read_document_one": "{n} document could not be read, see Failed",
     "given_up_remove_vectors": "{n} deletions are not finished in the index",
     "given_up_remove_vectors_one": "{n} deletion is not finished in the index",
+    "given_up_redact_tenant": "personal data is not replaced everywhere",
     "given_up_more": "{n} more come after these.",
     "given_up_why": "These steps were tried several times and do not work. The documents answer all the same, found by their words; "
     "only those under Failed cannot be read. Retry begins a step anew, Skip leaves things as they are and takes them off this list.",
@@ -121,6 +122,7 @@ VI = {
     "given_up_embed_message": "{n} tin nhắn tìm được theo từ, không theo nghĩa",
     "given_up_read_document": "{n} tài liệu không đọc được, xem ở Bị lỗi",
     "given_up_remove_vectors": "{n} lần xoá chưa xong trong chỉ mục",
+    "given_up_redact_tenant": "chưa thay hết dữ liệu cá nhân",
     "given_up_more": "Còn {n} mục nữa sau các mục này.",
     "given_up_why": "Các bước này đã thử nhiều lần mà không được. Tài liệu vẫn trả lời, tìm được theo từ; chỉ những tài liệu ở Bị lỗi là không đọc được. "
     "Thử lại sẽ làm bước đó từ đầu, Bỏ qua để nguyên như vậy và đưa ra khỏi danh sách này.",

@@ -44,3 +44,8 @@ def test_the_drop_zones_name_every_kind_that_is_read(language):
     for zone in ("drop_here_who", "drop_to_ask_who"):
         words = say(language, zone, mb=50, collection="x")
         assert [kind for kind in kinds if (OFFICE | PROSE[language]).get(kind, kind.upper()) not in words] == []
+
+
+def test_every_kind_of_work_that_can_be_given_up_is_counted_in_words():
+    kinds = {key.removeprefix("job_") for key in TABLES["en"] if key.startswith("job_")}
+    assert kinds and {f"given_up_{kind}" for kind in kinds} <= stems("en")
