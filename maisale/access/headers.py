@@ -62,6 +62,7 @@ class SecurityHeaders:
             scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in _BELIEVED]
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        path = route_path(scope)  # now: whoever mounts an app below writes its root into this scope
         packed = _packed_here(scope) if scope["method"] == "GET" else b""
         always = [*self._always, HSTS] if scope["scheme"] == "https" and HSTS not in self._always else self._always
         start: Message = {}
@@ -72,10 +73,10 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 given = dict(message["headers"])
                 message["headers"] = [*message["headers"], *always]
-                if b"cache-control" not in given and not _PUBLIC.fullmatch(route_path(scope)):
+                if b"cache-control" not in given and not _PUBLIC.fullmatch(path):
                     message["headers"].append(NO_STORE)
                 kind = given.get(b"content-type", b"")
-                if kind.startswith(b"text/html") and _PAGES.fullmatch(route_path(scope)) and b"content-encoding" not in given:
+                if kind.startswith(b"text/html") and _PAGES.fullmatch(path) and b"content-encoding" not in given:
                     start = message  # until its scripts are known
                     return
                 message["headers"].append(self._of_others[PDF if kind == b"application/pdf" else CLOSED])

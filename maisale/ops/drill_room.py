@@ -9,6 +9,7 @@ from pathlib import Path
 from maisale.ops.drill_instance import ROOT, NotRun
 
 PIECE = bytes(64 * 1024)
+TRIES = 20
 # The last program holds the namespace until its standard input is closed.
 MOUNT = 'mount -t tmpfs -o "size=$1m,mode=700" drill "$0" && echo mounted && exec cat'
 
@@ -48,8 +49,14 @@ class Room:
 
     def freeze(self) -> None:
         """Nothing is opened for writing any more; what is open stays so. Holds for root as well, to whom permission bits mean nothing."""
-        self._within("mount", "--bind", str(self._folder), str(self._folder))
-        self._within("mount", "-o", "remount,bind,ro", str(self._folder))
+        for left in reversed(range(TRIES)):
+            self._within("mount", "--bind", str(self._folder), str(self._folder))
+            try:
+                return self._within("mount", "-o", "remount,bind,ro", str(self._folder))
+            except subprocess.CalledProcessError:  # busy: between the two somebody opened a file for writing
+                self.thaw()
+                if not left:
+                    raise
 
     def thaw(self) -> None:
         self._within("umount", "--lazy", str(self._folder))
