@@ -9,6 +9,7 @@ from maisale.access import keys, sessions
 from maisale.access.limits import Limits
 from maisale.chat.replies import Replies
 from maisale.records import Caller
+from maisale.store import accounts
 from maisale.ui.people import People
 from maisale.ui.screen import Screen
 
@@ -52,3 +53,7 @@ class Browser:
 
     def type_again(self, **step) -> str:
         return self.on("people", do="fresh", key=self.text, **step)
+
+
+def person(services, tenant, name, role="member"):
+    return services.db.write(lambda tx: accounts.add_user(tx, tenant, name, role))

@@ -2,39 +2,14 @@
 
 import gradio as gr
 import pytest
-from signed_in import Browser
+from signed_in import Browser, person
 
-from maisale.access import people
 from maisale.library.documents import add_document
-from maisale.store import accounts, audit, conversations, erasures
+from maisale.store import audit, conversations, erasures
 from maisale.ui import scene
 from maisale.ui.chat import Chat
 from maisale.ui.scene import WorkerWatch
 from maisale.ui.shelf import Shelf
-
-
-def person(services, tenant, name, role="member"):
-    return services.db.write(lambda tx: accounts.add_user(tx, tenant, name, role))
-
-
-@pytest.fixture
-def root(services):
-    return Browser(services, people.make_first_admin(services.db, services.settings))
-
-
-@pytest.fixture
-def lan(services):
-    return Browser(services, person(services, "Mai Water", "Lan", "tenant_admin"))
-
-
-@pytest.fixture
-def linh(services):
-    return Browser(services, person(services, "Mai Water", "Linh"))
-
-
-@pytest.fixture
-def hoa(services):
-    return Browser(services, person(services, "Other", "Hoa"))
 
 
 @pytest.fixture

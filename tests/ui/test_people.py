@@ -4,38 +4,13 @@ import re
 import time
 
 import pytest
-from signed_in import Browser
+from signed_in import Browser, person
 
-from maisale.access import keys, people, sessions
+from maisale.access import keys, sessions
 from maisale.errors import NotFound
 from maisale.store import accounts
 
 SECRET = re.compile(r"msk_[0-9a-f]{16}_[\w-]{43}|http://\S+/link/[\w-]+")
-
-
-def person(services, tenant, name, role="member"):
-    return services.db.write(lambda tx: accounts.add_user(tx, tenant, name, role))
-
-
-@pytest.fixture
-def root(services):
-    return Browser(services, people.make_first_admin(services.db, services.settings))
-
-
-@pytest.fixture
-def lan(services):
-    """Admin of the team of Linh."""
-    return Browser(services, person(services, "Mai Water", "Lan", "tenant_admin"))
-
-
-@pytest.fixture
-def linh(services):
-    return Browser(services, person(services, "Mai Water", "Linh"))
-
-
-@pytest.fixture
-def hoa(services):
-    return Browser(services, person(services, "Other", "Hoa"))
 
 
 def users(services):
