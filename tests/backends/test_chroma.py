@@ -182,3 +182,22 @@ def test_a_folder_that_chroma_cannot_open_is_said_in_words(tmp_path):
     with pytest.raises(IndexUnavailable, match="failed to open"):
         index.open()
     index.release()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc alone fills memory")
+def test_a_new_file_holds_nothing_of_what_the_process_held_in_memory(tmp_path):
+    """chromadb 1.5.9 keeps room for a hundred vectors in it, as it came from the allocator."""
+    made = ChromaIndex(tmp_path / "chroma")
+    for turn in range(12):
+        made.open()
+        made.upsert("t", "hash", "documents", rows(120, first=1000 * turn, dimensions=256))
+        made.close()
+        made.empty()
+        made.open()
+        made.upsert("t", "hash", "documents", rows(3, dimensions=256))
+        made.close()
+        for path in made.folder.rglob("data_level0.bin"):
+            whole = path.read_bytes()
+            assert len(set(whole[len(whole) // 2 :])) == 1
+        made.empty()
+    made.release()
