@@ -12,7 +12,7 @@ TEXT = f"# Seals\n\nThe purifier bears the {MARK} seal and is under warranty for
 FILTERS = b"# Filters\n\nThe Brackenwald filter of the softener lasts six months."
 
 
-def until(condition, wait_s=60.0):
+def until(condition, wait_s=240.0):
     ends = time.monotonic() + wait_s
     while not (found := condition()):
         assert time.monotonic() < ends, "it did not happen in time"
