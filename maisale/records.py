@@ -253,9 +253,10 @@ class Candidate:
     word_score: float = 0.0
     stem_score: float = 0.0
     sentence_coverage: float = 0.0  # 0..1, best sentence
+    meaning_score: float = 0.0  # 0..1, how near in meaning; 0: it was not compared
     freshness: float = 0.0  # as added to the score
     boost: float = 0.0  # for this conversation's own chunks
-    relevance: float = 0.0  # score without freshness and boost: what the judge reads
+    relevance: float = 0.0  # score without meaning, freshness and boost: what the judge reads
     score: float = 0.0  # final
     number: int | None = None  # [n], when it was used
     reason: str = ""  # why it was not used: below_cut, near_duplicate, budget, over_k

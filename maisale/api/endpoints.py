@@ -122,7 +122,7 @@ class Endpoints:
     ) -> list[dict]:
         """Find passages without an answer, best first.
 
-        Each has key, document_id, title, place, heading, text, score and its parts: vector_score, word_score, freshness.
+        Each has key, document_id, title, place, heading, text, score and its parts: vector_score, word_score, meaning_score, freshness.
         limit: 1 to 50. collections: only these, by name. conversation_id: that conversation's files too.
         """
         with _in_words():

@@ -83,6 +83,7 @@ def passage(one: Candidate) -> dict[str, Any]:
         "score": one.score,
         "vector_score": one.vector_score,
         "word_score": one.word_score,
+        "meaning_score": one.meaning_score,
         "freshness": one.freshness,
     }
 

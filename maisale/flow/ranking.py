@@ -5,7 +5,7 @@ Sources: XQuAD en/vi (240 passages, 1190 questions each) and MTRAG-UN (1488 pass
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from maisale.flow.reading import Question, Reader
@@ -56,6 +56,13 @@ GATES = {
 # would hide each other; at least so much (the median of XQuAD en), for in a library of ten passages nothing stands beside the best.
 BESIDE = (5, 20)
 BESIDE_LEAST, BESIDE_MOST = 0.06, 0.3
+# How near the words of a passage are in meaning. In the order it is for questions of their own: of 20 in people's own words the right
+# page is first 13 -> 14 and among three 16 -> 18, XQuAD en stays the same but for its quotations (.932 -> .939); with earlier turns it costs (MTRAG-UN, R@5
+# -.01). Beside `possible` it finds what is asked
+# in other words altogether: of those 20, the judge had refused 7; of 10 others none and one are let through.
+MEANING = 0.4
+NEAR = 0.58  # from which a passage is possibly related, whatever its words
+COMPARED = 20  # candidates; 0.2 to 1 ms each
 # Of the words of earlier turns too: of the question alone it costs conversations .02 R@5 (MTRAG-UN).
 SENTENCE_COVERAGE = {"en": 0.25, "vi": 0.10}
 SENTENCE_COVERAGE_DEPENDENT = 0.5  # of it, where the question leans on earlier turns: one sentence seldom holds both (R@5 +.005)
@@ -110,9 +117,20 @@ def table_key(language_of: str, embedder: str) -> tuple[str, str]:
 
 def rank(candidates: Sequence[Candidate], reader: Reader, embedder: str, conversation_id: str, now: float) -> list[Candidate]:
     """The candidates with all parts of their scores, the best first. embedder: "" when no vectors were searched."""
-    fusion = FUSION[table_key(reader.language, embedder)]
-    scored = [_scored(one, reader, fusion, conversation_id, now) for one in candidates]
+    key = table_key(reader.language, embedder)
+    scored = _sorted(_scored(one, reader, FUSION[key], conversation_id, now) for one in candidates)
+    if key[1] == "model":  # its vectors know meanings better
+        return scored
+    return _sorted([*(_compared(one, reader) for one in scored[:COMPARED]), *scored[COMPARED:]])
+
+
+def _sorted(scored: Iterable[Candidate]) -> list[Candidate]:
     return sorted(scored, key=lambda one: (-one.score, one.chunk.key))
+
+
+def _compared(one: Candidate, reader: Reader) -> Candidate:
+    near = reader.meaning(one.chunk)
+    return replace(one, meaning_score=near, score=one.score + (MEANING * near if reader.alone else 0.0))
 
 
 def _scored(one: Candidate, reader: Reader, fusion: Fusion, conversation_id: str, now: float) -> Candidate:
@@ -132,7 +150,7 @@ def _scored(one: Candidate, reader: Reader, fusion: Fusion, conversation_id: str
 
 
 def judge(ranked: Sequence[Candidate], language_of: str, embedder: str) -> tuple[str, float]:
-    """(answer, possible or abstain; the score that decided): how far the best passage stands out, without freshness and boost."""
+    """(answer, possible or abstain; the score that decided): how far the best passage stands out, without meaning, freshness and boost."""
     gate = GATES[table_key(language_of, embedder)]
     first, behind = BESIDE
     relevances = sorted((one.relevance for one in ranked), reverse=True)
@@ -140,7 +158,8 @@ def judge(ranked: Sequence[Candidate], language_of: str, embedder: str) -> tuple
     score = max(0.0, max(relevances, default=0.0) - min(BESIDE_MOST, max(BESIDE_LEAST, beside)))
     if score >= gate.answer:
         return "answer", score
-    return ("possible" if score >= gate.possible else "abstain"), score
+    near = max((one.meaning_score for one in ranked), default=0.0)
+    return ("possible" if score >= gate.possible or near >= NEAR else "abstain"), score
 
 
 def choose(ranked: Sequence[Candidate], k: int, k_max: int, budget_tokens: int, frame_tokens: int = 0) -> list[Candidate]:

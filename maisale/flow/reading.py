@@ -6,6 +6,9 @@ import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from maisale import meaning
 from maisale.frequency import telling
 from maisale.records import Chunk
 from maisale.redaction import plain, words_text
@@ -85,6 +88,7 @@ class Reader:
             (self._form(one), self._form(two)): rare.get(one, 0.0) + rare.get(two, 0.0) for one, two in word_pairs(question.text, question.language)
         }
         self._wanted = self._asked_for()
+        self._meant: np.ndarray | None = None
 
     def weight(self, word: str) -> float:
         """How much a folded word of the question says, in the library and in its language."""
@@ -103,6 +107,17 @@ class Reader:
                 found = {stem(word) for word in found if word[:2] in self._starts}
             best = max(best, sum(weights[one] for one in weights.keys() & found))
         return best / whole
+
+    def meaning(self, chunk: Chunk) -> float:
+        """How near the passage is to the question and to earlier turns, in other words too, 0..1; 0 where meanings are not known: in Vietnamese."""
+        if self._meant is None:
+            self._meant = meaning.vector(self._question.parts)
+        return meaning.nearness(self._meant, *chunk.sought) if self.language == "en" else 0.0
+
+    @property
+    def alone(self) -> bool:
+        """Nothing was asked before the question."""
+        return len(self._question.parts) == 1
 
     def chunk_coverage(self, chunk: Chunk) -> float:
         """Share of the question's words in the passage, 0..1."""

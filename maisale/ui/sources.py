@@ -183,7 +183,7 @@ def _candidate(one: Candidate, language: str) -> str:
     why = "" if one.number else say(language, one.reason if one.reason in _REASONS else "not_used")
     detail = " · ".join(part for part in (place, why) if part)
     boost = one.freshness + one.boost
-    figures = (one.vector_score, max(one.word_score, one.stem_score), boost, one.score)
+    figures = (one.meaning_score or one.vector_score, max(one.word_score, one.stem_score), boost, one.score)
     cells = "".join(f'<td class="figure">{decimal(figure, language)}</td>' for figure in figures)
     return f'<tr class="{"used" if one.number else ""}"><td>{one.number or ""}</td><td>{esc(one.chunk.title)}<small>{esc(detail)}</small></td>{cells}</tr>'
 

@@ -224,6 +224,7 @@ class PassageOut(BaseModel):
     score: float
     vector_score: float | None
     word_score: float
+    meaning_score: float
     freshness: float
 
 
