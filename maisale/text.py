@@ -106,6 +106,11 @@ def language(text: str, otherwise: str = "en") -> str:
     return "en" if english or syllables < len(telling) else otherwise
 
 
+def is_syllable(word: str) -> bool:
+    """Whether a folded word can be a Vietnamese syllable."""
+    return _SYLLABLE.fullmatch(word) is not None
+
+
 def main_language(texts: Iterable[str]) -> str:
     """en or vi, of a document: Vietnamese names do not make an English one Vietnamese."""
     sample = " ".join(islice(texts, 20))[:20_000].split()

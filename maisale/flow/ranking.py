@@ -41,7 +41,7 @@ FUSION = {
 }
 # On the judge's score. With every second passage left out (XQuAD), `answer` calls 91 % (en) and 74 % (vi) of the answerable questions an answer, and lets
 # 11 and 5 % of the others through. Where every subject has neighbours it is harder: of 33 questions to 560 manuals .30 called 14 an answer, .25 calls 22.
-# `possible` keeps 99.7 % and refuses 30 % of the others, whose articles are still there. It is low for a reason: people ask in words of their own and score
+# `possible` keeps 99.7 % and refuses 25 % of the others, whose articles are still there. It is low for a reason: people ask in words of their own and score
 # far below the questions that readers of a passage wrote. Of 40 such questions about the help pages .10 refused 14.
 GATES = {
     ("en", "hash-1024"): Gate(0.25, 0.08),
@@ -56,12 +56,10 @@ GATES = {
 # would hide each other; at least so much (the median of XQuAD en), for in a library of ten passages nothing stands beside the best.
 BESIDE = (5, 20)
 BESIDE_LEAST, BESIDE_MOST = 0.06, 0.3
-# How near the words of a passage are in meaning. In the order it is for questions of their own: of 20 in people's own words the right
-# page is first 13 -> 14 and among three 16 -> 18, XQuAD en stays the same but for its quotations (.932 -> .939); with earlier turns it costs (MTRAG-UN, R@5
-# -.01). Beside `possible` it finds what is asked
-# in other words altogether: of those 20, the judge had refused 7; of 10 others none and one are let through.
-MEANING = 0.4
-NEAR = 0.58  # from which a passage is possibly related, whatever its words
+# How near a passage is in meaning. In the order it is for questions of their own: with earlier turns it costs (MTRAG-UN, R@5 -.01). Beside `possible` it
+# finds what is asked in other words altogether.
+MEANING = {"en": 0.4, "vi": 0.2}
+NEAR = {"en": 0.58, "vi": 0.66}  # from which a passage is possibly related, whatever its words
 COMPARED = 20  # candidates; 0.2 to 1 ms each
 # Of the words of earlier turns too: of the question alone it costs conversations .02 R@5 (MTRAG-UN).
 SENTENCE_COVERAGE = {"en": 0.25, "vi": 0.10}
@@ -130,7 +128,7 @@ def _sorted(scored: Iterable[Candidate]) -> list[Candidate]:
 
 def _compared(one: Candidate, reader: Reader) -> Candidate:
     near = reader.meaning(one.chunk)
-    return replace(one, meaning_score=near, score=one.score + (MEANING * near if reader.alone else 0.0))
+    return replace(one, meaning_score=near, score=one.score + (MEANING[reader.language] * near if reader.alone else 0.0))
 
 
 def _scored(one: Candidate, reader: Reader, fusion: Fusion, conversation_id: str, now: float) -> Candidate:
@@ -159,7 +157,7 @@ def judge(ranked: Sequence[Candidate], language_of: str, embedder: str) -> tuple
     if score >= gate.answer:
         return "answer", score
     near = max((one.meaning_score for one in ranked), default=0.0)
-    return ("possible" if score >= gate.possible or near >= NEAR else "abstain"), score
+    return ("possible" if score >= gate.possible or near >= NEAR[language_of] else "abstain"), score
 
 
 def choose(ranked: Sequence[Candidate], k: int, k_max: int, budget_tokens: int, frame_tokens: int = 0) -> list[Candidate]:

@@ -109,10 +109,10 @@ class Reader:
         return best / whole
 
     def meaning(self, chunk: Chunk) -> float:
-        """How near the passage is to the question and to earlier turns, in other words too, 0..1; 0 where meanings are not known: in Vietnamese."""
+        """How near the passage is to the question and to earlier turns, in other words or the other language too, 0..1."""
         if self._meant is None:
-            self._meant = meaning.vector(self._question.parts)
-        return meaning.nearness(self._meant, *chunk.sought) if self.language == "en" else 0.0
+            self._meant = meaning.vector(self._question.parts, self.language)
+        return meaning.nearness(self._meant, *chunk.sought)
 
     @property
     def alone(self) -> bool:

@@ -1,32 +1,40 @@
-"""What English words mean, as vectors: how near a passage is to a question that is asked in other words ("get rid of a chat", "delete a conversation").
+"""What words mean, as vectors: how near a passage is to a question that is asked in other words ("get rid of a chat", "delete a conversation").
 
-The table is distilled from all-MiniLM-L6-v2 (distil.py says how, NOTICE whose it is): 27,558 words and word pieces, 128 numbers each, 3.5 MB. A text is
-the sum of its words, common ones counting little (Arora et al. 2017). It knows no Vietnamese. The table is read when the first text is.
+English: all-MiniLM-L6-v2's words and word pieces, 27,558 of them. Vietnamese, without marks: 18,541 syllables and pairs of syllables, each the mean of
+the English words that translations show beside it, so that both languages share one space. 128 numbers each, 6 MB. A text is the sum of its words,
+common ones counting little (Arora et al. 2017). distil.py and NOTICE say how the tables were made and whose they are. They are read when first needed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 from wordfreq import get_frequency_dict
 
-from maisale.text import fold, sentences
+from maisale.text import STOP_VI, fold, is_syllable, language, sentences
 
 DIMENSIONS = 128
-TABLE, WORDS = (Path(__file__).with_name(f"english.{kind}") for kind in ("npy", "txt"))
+HERE = Path(__file__).parent
+COMMON = 5e-4  # share of a word among all words from which it counts half; 3e-4 tells subjects apart better, 1e-3 ranks better
 LONGEST = 40  # letters of a word
+BY_ITSELF = 0.8  # of a Vietnamese syllable that no known pair holds: without marks one syllable is several words
 _APART = "\x1f"  # the unit separator: folding sentences one by one costs more
+LANGUAGE_SHOWS = 400  # letters of a passage
+Counted = tuple[tuple[int, ...], float]  # rows of the table, and how much each counts
 _WORD = re.compile(r"[^\W_]+")
 COMMON = 5e-4  # share of a word among all words from which it counts half; 3e-4 tells subjects apart better, 1e-3 ranks better
 
 
-def vector(parts: Sequence[tuple[str, float]]) -> np.ndarray:
-    """float32, shape (DIMENSIONS,), of unit length, or zero when no word is known. parts: (text, weight), as contracts.Embedder has them."""
-    of_texts = _sums([text for text, _ in parts])
+def vector(parts: Sequence[tuple[str, float]], language_of: str) -> np.ndarray:
+    """float32, shape (DIMENSIONS,), of unit length, or zero when no word is known.
+
+    parts: (text, weight), as contracts.Embedder has them. language_of: en or vi, of all of them.
+    """
+    of_texts = _sums([text for text, _ in parts], language_of)
     return _unit(sum((weight * _unit(one) for one, (_, weight) in zip(of_texts, parts, strict=True)), np.zeros(DIMENSIONS, np.float32)))
 
 
@@ -39,17 +47,17 @@ def nearness(asked: np.ndarray, title: str, heading: str, text: str) -> float:
 @lru_cache(maxsize=2000)  # as text.sentences keeps: of 10 MB at most
 def _passage(title: str, heading: str, text: str) -> tuple[np.ndarray, np.ndarray]:
     """Unit vectors of the passage with what stands above it, shape (DIMENSIONS,), and of its sentences, shape (sentences, DIMENSIONS)."""
-    sums = _sums([f"{title} {heading}", *sentences(text)])
+    sums = _sums([f"{title} {heading}", *sentences(text)], language(text[:LANGUAGE_SHOWS]))
     lengths = np.linalg.norm(sums[1:], axis=1, keepdims=True)
     return _unit(sums.sum(axis=0)), sums[1:] / np.where(lengths, lengths, 1)
 
 
-def _sums(texts: Sequence[str]) -> np.ndarray:
+def _sums(texts: Sequence[str], language_of: str) -> np.ndarray:
     """float32, shape (texts, DIMENSIONS)."""
     rows, shares, places = [], [], []
+    counted = _vietnamese if language_of == "vi" else _english
     for place, folded in enumerate(fold(_APART.join(texts)).split(_APART)):
-        for word in _WORD.findall(folded):
-            pieces, share = _word(word)
+        for pieces, share in counted(_WORD.findall(folded)):
             rows += pieces
             shares += [share] * len(pieces)
             places += [place] * len(pieces)
@@ -61,9 +69,29 @@ def _sums(texts: Sequence[str]) -> np.ndarray:
     return sums
 
 
+def _english(found: Sequence[str]) -> Iterable[Counted]:
+    return map(_word, found)
+
+
+def _vietnamese(found: Sequence[str]) -> Iterator[Counted]:
+    """A known pair of syllables speaks for both; what is no syllable is taken for English."""
+    units, held = _units(), set()
+    for at, pair in enumerate(zip(found, found[1:], strict=False)):
+        if (known := units.get(" ".join(pair))) and not STOP_VI.issuperset(pair):
+            held |= {at, at + 1}
+            yield known
+    for at, word in enumerate(found):
+        if at in held or word in STOP_VI:
+            continue
+        if known := units.get(word):
+            yield known[0], BY_ITSELF * known[1]
+        elif not is_syllable(word):
+            yield _word(word)
+
+
 @lru_cache(maxsize=50_000)
-def _word(word: str) -> tuple[tuple[int, ...], float]:
-    """The rows of its pieces, the longest first as WordPiece does, and how much each counts. No rows: it is unknown."""
+def _word(word: str) -> Counted:
+    """Of an English word: its pieces, the longest first as WordPiece does. No rows: it is unknown."""
     if len(word) > LONGEST:
         return (), 0.0
     table, places = _table()
@@ -82,8 +110,20 @@ def _word(word: str) -> tuple[tuple[int, ...], float]:
 
 @cache
 def _table() -> tuple[np.ndarray, dict[str, int]]:
-    # Mapped, so that the processes of one machine share it.
-    return np.load(TABLE, mmap_mode="r"), {word: row for row, word in enumerate(WORDS.read_text("utf-8").split())}
+    """All rows, the English ones first, and where each English piece stands."""
+    both = np.concatenate([np.load(HERE / "english.npy"), np.load(HERE / "vietnamese.npy")])
+    return both, {word: row for row, word in enumerate((HERE / "english.txt").read_text("utf-8").split("\n")[:-1])}
+
+
+@cache
+def _units() -> dict[str, Counted]:
+    """Of Vietnamese, without marks. How much each counts: less when its translations differ or are seldom seen."""
+    table, pieces = _table()
+    found = {}
+    for row, line in enumerate((HERE / "vietnamese.txt").read_text("utf-8").split("\n")[:-1], len(pieces)):
+        unit, share = line.split("\t")
+        found[unit] = ((row,), float(share) / float(np.linalg.norm(table[row].astype(np.float32))))
+    return found
 
 
 @cache

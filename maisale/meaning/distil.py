@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maisale.meaning import DIMENSIONS, TABLE, WORDS
+from maisale.meaning import DIMENSIONS, HERE
 
 LAYERS, HEADS = 6, 12
 BATCH = 512
@@ -33,8 +33,8 @@ def distil(folder: Path) -> None:
     meant = meant @ axes[:, ::-1][:, :DIMENSIONS]
     kept = [at for at, piece in enumerate(vocabulary) if (bare := piece.removeprefix("##")).isascii() and bare.isalnum()]
     scaled = meant[kept] / np.quantile(np.abs(meant[kept]), CLIP) * 127
-    np.save(TABLE, np.clip(np.round(scaled), -127, 127).astype(np.int8))
-    WORDS.write_text("\n".join(vocabulary[at] for at in kept) + "\n", "utf-8")
+    np.save(HERE / "english.npy", np.clip(np.round(scaled), -127, 127).astype(np.int8))
+    (HERE / "english.txt").write_text("\n".join(vocabulary[at] for at in kept) + "\n", "utf-8")
 
 
 def _weights(path: Path) -> dict[str, np.ndarray]:

@@ -1,5 +1,7 @@
 """Scores, boosts, cuts and the judge."""
 
+from dataclasses import replace
+
 import pytest
 
 from maisale.flow import ranking
@@ -78,6 +80,24 @@ def test_the_token_budget_holds():
 def test_the_judge_reads_relevance(words, near, outcome):
     text = "The warranty lasts long." if outcome == "answer" else "Opening hours."
     assert ranking.judge(ranked(candidate("a", text, words=words, vector_score=near)), "en", "hash-1024")[0] == outcome
+
+
+def test_what_is_near_in_meaning_alone_is_possibly_related():
+    passages = [candidate("a", "Removing or deleting a conversation.", words=0.0, vector_score=0.0), candidate("b", "Opening hours.", words=0.02)]
+    found = ranked(*passages, asked="How do I erase a chat?")
+    assert found[0].chunk.key == "a" and found[0].meaning_score > ranking.NEAR["en"] > found[1].meaning_score
+    assert ranking.judge(found, "en", "hash-1024")[0] == "possible"
+    assert ranking.judge([replace(one, meaning_score=0.0) for one in found], "en", "hash-1024")[0] == "abstain"
+
+
+def test_meanings_do_not_move_the_order_after_earlier_turns_nor_beside_a_models_vectors():
+    passages = [candidate("a", "To delete a conversation, press the trash can.", words=0.0), candidate("b", "Opening hours.", words=0.01)]
+    reader = Reader(ranking.read_question("How do I erase a chat?", ["What is a chat?"]), {})
+    assert [one.score for one in ranking.rank(passages, reader, "hash-1024", "talk", NOW)] == [
+        one.relevance + one.freshness for one in ranking.rank(passages, reader, "hash-1024", "talk", NOW)
+    ]
+    alone = Reader(ranking.read_question("How do I erase a chat?", []), {})
+    assert {one.meaning_score for one in ranking.rank(passages, alone, "bge-m3", "talk", NOW)} == {0.0}
 
 
 def test_nothing_is_judged_nothing():
