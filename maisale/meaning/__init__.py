@@ -22,11 +22,10 @@ HERE = Path(__file__).parent
 COMMON = 5e-4  # share of a word among all words from which it counts half; 3e-4 tells subjects apart better, 1e-3 ranks better
 LONGEST = 40  # letters of a word
 BY_ITSELF = 0.8  # of a Vietnamese syllable that no known pair holds: without marks one syllable is several words
-_APART = "\x1f"  # the unit separator: folding sentences one by one costs more
 LANGUAGE_SHOWS = 400  # letters of a passage
 Counted = tuple[tuple[int, ...], float]  # rows of the table, and how much each counts
+_APART = "\x1f"  # the unit separator: folding sentences one by one costs more
 _WORD = re.compile(r"[^\W_]+")
-COMMON = 5e-4  # share of a word among all words from which it counts half; 3e-4 tells subjects apart better, 1e-3 ranks better
 
 
 def vector(parts: Sequence[tuple[str, float]], language_of: str) -> np.ndarray:
