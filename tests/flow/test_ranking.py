@@ -83,7 +83,7 @@ def test_the_judge_reads_relevance(words, near, outcome):
 
 
 def test_what_is_near_in_meaning_alone_is_possibly_related():
-    passages = [candidate("a", "Removing or deleting a conversation.", words=0.0, vector_score=0.0), candidate("b", "Opening hours.", words=0.02)]
+    passages = [candidate("a", "Removing chats.", words=0.0, vector_score=0.0), candidate("b", "Opening hours.", words=0.02)]
     found = ranked(*passages, asked="How do I erase a chat?")
     assert found[0].chunk.key == "a" and found[0].meaning_score > ranking.NEAR["en"] > found[1].meaning_score
     assert ranking.judge(found, "en", "hash-1024")[0] == "possible"

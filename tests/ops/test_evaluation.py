@@ -18,7 +18,7 @@ QUESTIONS = [
     {"_id": "q3", "text": "Máy lọc nước giá bao nhiêu?", "answers": ["tám triệu"]},
     {
         "_id": "q4",
-        "text": "And how long may that take?",
+        "text": "And otherwise?",
         "history": [{"role": "user", "text": "May goods be returned?"}, {"role": "assistant", "text": "Yes."}],
     },
 ]
