@@ -118,7 +118,9 @@ def judge(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     lacking = state["reader"].lacks([one.chunk for one in _used(state)]) if outcome == "answer" else []
     if lacking:
         return {"outcome": "possible", "gate": score, "notes": (f"No passage names {', '.join(lacking)}.",)}
-    return {"outcome": outcome, "gate": score}
+    by_meaning = outcome == "possible" and score < _gate(state).possible
+    notes = (f"Other words than the question's, near in meaning ({ranking.nearest(state['candidates']):.2f}).",) if by_meaning else ()
+    return {"outcome": outcome, "gate": score, "notes": notes}
 
 
 @_timed
@@ -210,6 +212,10 @@ def _vectors_of(state: AgentState) -> str:
     return "" if state["answered_by"].get("vectors", "none: ").startswith("none: ") else state["embedder"]
 
 
+def _gate(state: AgentState) -> ranking.Gate:
+    return ranking.GATES[ranking.table_key(state["question"].language, _vectors_of(state))]
+
+
 def _used(state: AgentState) -> list[Candidate]:
     return [one for one in state["candidates"] if one.number]
 
@@ -235,7 +241,6 @@ def _citations(used: Sequence[Candidate], reader: Reader) -> tuple[Citation, ...
 
 def _trace(state: AgentState, runtime: Runtime[Sources], model: str, closest: tuple[str, ...] = ()) -> Trace:
     question = state["question"]
-    gate = ranking.GATES[ranking.table_key(question.language, _vectors_of(state))]
     return Trace(
         question=state["asked"],
         language=question.language,
@@ -244,7 +249,7 @@ def _trace(state: AgentState, runtime: Runtime[Sources], model: str, closest: tu
         coverage_needed=ranking.HISTORY_COVERAGE[question.language],
         outcome=state["outcome"],
         gate=state["gate"],
-        gate_needed=gate.possible,
+        gate_needed=_gate(state).possible,
         candidates=tuple(one.without_text() for one in state["candidates"][:TRACED]),
         answered_by=state["answered_by"],
         embedder=_vectors_of(state),

@@ -156,8 +156,11 @@ def judge(ranked: Sequence[Candidate], language_of: str, embedder: str) -> tuple
     score = max(0.0, max(relevances, default=0.0) - min(BESIDE_MOST, max(BESIDE_LEAST, beside)))
     if score >= gate.answer:
         return "answer", score
-    near = max((one.meaning_score for one in ranked), default=0.0)
-    return ("possible" if score >= gate.possible or near >= NEAR[language_of] else "abstain"), score
+    return ("possible" if score >= gate.possible or nearest(ranked) >= NEAR[language_of] else "abstain"), score
+
+
+def nearest(ranked: Sequence[Candidate]) -> float:
+    return max((one.meaning_score for one in ranked), default=0.0)
 
 
 def choose(ranked: Sequence[Candidate], k: int, k_max: int, budget_tokens: int, frame_tokens: int = 0) -> list[Candidate]:

@@ -27,6 +27,6 @@ def in_words(found: Explanation, language: str) -> str:
     if found.verdict == "later" and found.best:
         parts.append(say(language, "why_rank" if found.rank else "why_behind_all", **figures))
     if found.best is not None and found.best.vector_score is not None:
-        scores = {"meaning": found.best.vector_score, "words": max(found.best.word_score, found.best.stem_score)}
+        scores = {"meaning": found.best.meaning_score or found.best.vector_score, "words": max(found.best.word_score, found.best.stem_score)}
         parts.append(say(language, "why_scores", **{name: decimal(score, language) for name, score in scores.items()}))
     return " ".join(parts)

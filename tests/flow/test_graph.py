@@ -54,6 +54,12 @@ def test_an_empty_library_abstains_without_titles(empty):
     assert text.startswith("Không tìm thấy gì về câu hỏi này") and text.endswith("Chưa có tài liệu nào được lập chỉ mục.")
 
 
+def test_what_is_asked_in_other_words_is_possibly_related_and_the_trace_says_why(library):
+    found = library.ask("May a client send an item back?")
+    assert found.outcome == "possible" and found.citations[0].title == "Returns"
+    assert found.trace.gate < found.trace.gate_needed and any("near in meaning" in note for note in found.trace.notes)
+
+
 def test_half_an_answer_is_called_possibly_related(library):
     found = library.ask("Does the shop sell filters to hotels in summer?")
     assert found.outcome == "possible"
