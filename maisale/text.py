@@ -95,10 +95,10 @@ def language(text: str, otherwise: str = "en") -> str:
     text = PLACEHOLDER.sub(" ", text) if "‹" in text else text
     found = words(_IDENTIFIER.sub(" ", text)) or words(text)
     telling = [word for word in found if len(word) > 2 and word not in _SHARED and not word.isdigit()]
-    syllables = sum(_SYLLABLE.fullmatch(word) is not None for word in telling)
+    syllables = sum(is_syllable(word) for word in telling)
     marked = _VIETNAMESE_LETTER.search(unicodedata.normalize("NFC", text)) is not None
     # English sentences name Vietnamese places, so marks alone prove nothing.
-    english = any(word in STOP_EN and _SYLLABLE.fullmatch(word) is None for word in found)
+    english = any(word in STOP_EN and not is_syllable(word) for word in found)
     if marked and not english:
         return "vi"
     if syllables >= 2 and syllables >= (0.75 if english else SYLLABLE_SHARE) * len(telling):

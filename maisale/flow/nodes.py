@@ -118,7 +118,7 @@ def judge(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     lacking = state["reader"].lacks([one.chunk for one in _used(state)]) if outcome == "answer" else []
     if lacking:
         return {"outcome": "possible", "gate": score, "notes": (f"No passage names {', '.join(lacking)}.",)}
-    by_meaning = outcome == "possible" and score < _gate(state).possible
+    by_meaning = outcome == "possible" and score < _gate(state).possible and state["path"] != "history"  # which is searched beyond then
     notes = (f"Other words than the question's, near in meaning ({ranking.nearest(state['candidates']):.2f}).",) if by_meaning else ()
     return {"outcome": outcome, "gate": score, "notes": notes}
 
