@@ -63,4 +63,5 @@ def test_its_bytes_leave_the_data_folder_beside_the_running_app(tmp_path):
         assert holding() == []
         found = http.get("/v1/search", params={"q": "Brackenwald filter"}).json()
         assert found[0]["document_id"] == kept
-        assert app.command("verify").returncode == 0
+        verified = app.command("verify")
+        assert verified.returncode == 0, verified.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +12,7 @@ from maisale.contracts import VectorIndex
 from maisale.errors import IndexUnavailable
 from maisale.library.files import content_hash
 from maisale.ops import audit_chain
-from maisale.records import SearchFilter
+from maisale.records import SearchFilter, VectorRow
 from maisale.services import Services
 from maisale.store import chunks
 from maisale.store.facts import EMBEDDER, get_fact
@@ -95,8 +96,7 @@ def _vectors(services: Services, index: VectorIndex | None, report: Report, prog
     sql = """SELECT c.key FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE d.stage = 'complete' AND d.cause = ''
              AND NOT EXISTS (SELECT 1 FROM vectors AS v WHERE v.key = c.key AND v.embedder = :name)"""
     report.find([row["key"] for row in services.db.rows(sql, name=name)], "Passages of complete documents without a vector; rebuild-index mends it")
-    strange, lost, asked = [], [], 0
-    waiting = services.db.rows("SELECT count(*) AS n FROM vectors WHERE embedder = :name AND indexed = 0", name=name)[0]["n"]
+    strange, missed, asked = [], [], 0
     total = services.db.rows("SELECT count(*) AS n FROM vectors WHERE embedder = :name", name=name)[0]["n"]
     step = max(1, total // CANARIES)
     number = 0
@@ -107,24 +107,42 @@ def _vectors(services: Services, index: VectorIndex | None, report: Report, prog
             strange.append(row.key)
         elif index is not None and number % step == 0:
             try:
-                found = index.nearest(name, kind, SearchFilter((tenant_id,), (row.collection_id,)), row.vector, 3)
+                if not _finds(index, name, tenant_id, kind, row):
+                    missed.append((tenant_id, kind, row))
             except IndexUnavailable as problem:
                 report.notes.append(f"The vector index was not asked: {problem}")
                 index = None
                 continue
             asked += 1
-            # Equal texts have equal vectors, any of which may come first.
-            if all(hit.key != row.key for hit in found) and not (found and found[0].score > 0.9999):
-                lost.append(row.key)
+    lost = _still_lost(services, index, name, missed)
+    waiting = services.db.rows("SELECT count(*) AS n FROM vectors WHERE embedder = :name AND indexed = 0", name=name)[0]["n"]
     report.counts |= {"vectors": total, "vectors_waiting": waiting, "index_asked": asked}
     report.find(strange, "Vectors that are none; rebuild-index mends it")
-    if len(lost) > asked * MISSED_AT_MOST and not waiting:
+    if len(lost) > asked * MISSED_AT_MOST:
         report.find(lost, "Vectors that the index does not find; rebuild-index mends it")
-    elif lost and not waiting:
+    elif lost:
         report.notes.append(f"The index, which is approximate, does not find {len(lost)} of {asked} vectors; their words, and exact search, do.")
 
 
-def _all_vectors(services: Services, name: str) -> Iterator[tuple[str, str, object]]:
+def _finds(index: VectorIndex, name: str, tenant_id: str, kind: str, row: VectorRow) -> bool:
+    found = index.nearest(name, kind, SearchFilter((tenant_id,), (row.collection_id,)), row.vector, 3)
+    # Equal texts have equal vectors, any of which may come first.
+    return any(hit.key == row.key for hit in found) or bool(found and found[0].score > 0.9999)
+
+
+def _still_lost(services: Services, index: VectorIndex | None, name: str, missed: Sequence[tuple[str, str, VectorRow]]) -> list[str]:
+    """The keys of those that are in the index, as SQL has it now, and are not found a second time: people add documents while all is read."""
+    sql = "SELECT key FROM vectors WHERE embedder = :name AND indexed = 1 AND key IN :keys"
+    lost: list[str] = []
+    for start in range(0, len(missed), PAGE):
+        page = missed[start : start + PAGE]
+        settled = {row["key"] for row in services.db.rows(sql, name=name, keys=[row.key for _, _, row in page])}
+        with suppress(IndexUnavailable):
+            lost += [row.key for tenant_id, kind, row in page if row.key in settled and index is not None and not _finds(index, name, tenant_id, kind, row)]
+    return lost
+
+
+def _all_vectors(services: Services, name: str) -> Iterator[tuple[str, str, VectorRow]]:
     for tenant_id, embedder, kind in chunks.vector_indexes(services.db):
         after = ""
         while embedder == name and (page := chunks.all_vectors(services.db, name, tenant_id, kind, after, PAGE)):

@@ -93,3 +93,28 @@ class Forgetful:
 def test_what_the_index_does_not_find_is_named(desk):
     change(desk.services, "UPDATE vectors SET indexed = 1")
     assert any("index does not find" in problem for problem in verify(desk.services, Forgetful()).problems)
+
+
+def test_what_the_index_is_still_to_get_is_not_lost(desk):
+    """A document that is added while all is read: its vectors are in SQL first."""
+
+    class Later(Forgetful):
+        def nearest(self, *_):
+            change(desk.services, "UPDATE vectors SET indexed = 0")
+            return []
+
+    change(desk.services, "UPDATE vectors SET indexed = 1")
+    report = verify(desk.services, Later())
+    assert report.problems == [] and report.counts["vectors_waiting"] == 1
+
+
+def test_what_came_into_the_index_meanwhile_is_asked_for_again(desk):
+    class Slow(Forgetful):
+        asked = 0
+
+        def nearest(self, *given):
+            self.asked += 1
+            return desk.services.exact.nearest(*given) if self.asked > 1 else []
+
+    change(desk.services, "UPDATE vectors SET indexed = 1")
+    assert verify(desk.services, Slow()).problems == []
