@@ -25,6 +25,8 @@
 #   "limits==5.8.0",
 #   "fastapi-swagger==0.4.64",
 #   "mcp==1.30.0",
+#   "psycopg[binary,pool]==3.3.9",
+#   "pgvector==0.5.1",
 # ]
 # ///
 """Mai-Sale. `python app.py` serves the page and its API; `python app.py COMMAND ...` is the command line.

@@ -90,6 +90,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])),
         "DATA_DIR": str(settings.data_dir.resolve()),
         "DATABASE_URL": settings.database_url,
+        "SQL_POOL": str(settings.sql_pool),
+        "FILES_DIR": settings.files_folder and str(settings.files_dir.resolve()),
         "CHROMA_PATH": settings.chroma_path,
         "OLLAMA_HOST": ",".join(settings.ollama_urls),
         "GENERATION_MODEL": settings.generation_model,

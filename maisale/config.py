@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from maisale.errors import Misconfigured
 
+SQLITE, POSTGRES = "sqlite:///", "postgresql://"
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -18,13 +20,15 @@ class Settings:
 
     data_dir: Path = Path("data")
     knowledge_dir: Path = Path("knowledge")
-    database_url: str = ""  # empty: sqlite in data_dir
+    database_url: str = field(default="", repr=False)  # empty: sqlite in data_dir; postgresql:// may hold a password
+    files_folder: str = ""  # of uploaded files; empty: files in data_dir. Processes on one Postgres database share it
+    sql_pool: int = 10  # connections that read a Postgres database, in each process
     chroma_path: str = ""  # empty: chroma_db in data_dir
     ollama_urls: tuple[str, ...] = ("http://127.0.0.1:11434",)
     generation_model: str = "gpt-oss"
     embedding_model: str = "bge-m3"
     num_ctx: int = 16384  # tokens; facts of gpt-oss: thinking and sources together want 16 k
-    vectors: str = "auto"  # auto, chroma or exact
+    vectors: str = "auto"  # auto, chroma, pgvector or exact; auto is pgvector on Postgres, else Chroma
     host: str = "127.0.0.1"
     port: int = 7860
     public_url: str = ""
@@ -46,16 +50,32 @@ class Settings:
     admin_key: str = field(default="", repr=False)
 
     @property
+    def on_postgres(self) -> bool:
+        """Whether several processes of a kind may share the database."""
+        return self.database_url.startswith(POSTGRES)
+
+    @property
     def sqlite_path(self) -> Path:
-        return Path(self.database_url.removeprefix("sqlite:///")) if self.database_url else self.data_dir / "sqlite.db"
+        """On Postgres there is no such file; locks of this folder's processes are named after it all the same."""
+        return Path(self.database_url.removeprefix(SQLITE)) if self.database_url and not self.on_postgres else self.data_dir / "sqlite.db"
+
+    @property
+    def index(self) -> str:
+        """Who finds nearest vectors in large scopes: chroma, pgvector or, when only exact search does, exact."""
+        return ("pgvector" if self.on_postgres else "chroma") if self.vectors == "auto" else self.vectors
+
+    @property
+    def on_chroma_server(self) -> bool:
+        return self.chroma_path.startswith(("http://", "https://"))
 
     @property
     def chroma_dir(self) -> Path:
-        return Path(self.chroma_path) if self.chroma_path else self.data_dir / "chroma_db"
+        """Of the index's files; with a server, where there are none."""
+        return Path(self.chroma_path) if self.chroma_path and not self.on_chroma_server else self.data_dir / "chroma_db"
 
     @property
     def files_dir(self) -> Path:
-        return self.data_dir / "files"
+        return Path(self.files_folder) if self.files_folder else self.data_dir / "files"
 
     @property
     def copies_dir(self) -> Path:
@@ -96,17 +116,19 @@ def from_env(environ: Mapping[str, str], folder: Path = Path()) -> Settings:
     """
     given = _Given({**_dotenv(folder / ".env"), **environ})
     on_space = bool(given.text("SPACE_ID"))
-    data_dir = Path(given.text("DATA_DIR", "data"))
+    data_dir, database_url = Path(given.text("DATA_DIR", "data")), _database_url(given.text("DATABASE_URL"))
     return Settings(
         data_dir=data_dir,
         knowledge_dir=Path(given.text("KNOWLEDGE_DIR", "knowledge")),
-        database_url=_sqlite_url(given.text("DATABASE_URL")),
+        database_url=database_url,
+        files_folder=given.text("FILES_DIR"),
+        sql_pool=given.whole("SQL_POOL", 10, 1, 1000),
         chroma_path=given.text("CHROMA_PATH"),
         ollama_urls=_ollama_urls(given.text("OLLAMA_HOST", "localhost"), given.whole("OLLAMA_PORT", 11434, 1, 65535)),
         generation_model=_model_name("GENERATION_MODEL", given.text("GENERATION_MODEL", "gpt-oss")),
         embedding_model=_model_name("EMBEDDING_MODEL", given.text("EMBEDDING_MODEL", "bge-m3")),
         num_ctx=given.whole("NUM_CTX", 16384, 2048, 1 << 20),
-        vectors=given.one_of("VECTORS", "auto", ("auto", "chroma", "exact")),
+        vectors=_vectors(given, database_url),
         host=given.text("HOST", "0.0.0.0" if on_space else "127.0.0.1"),
         port=given.whole("PORT", 7860, 0, 65535),
         public_url=given.url("PUBLIC_URL"),
@@ -189,10 +211,19 @@ class _Given:
         return text
 
 
-def _sqlite_url(text: str) -> str:
-    if text and not text.startswith("sqlite:///"):
-        raise Misconfigured(f"DATABASE_URL begins with {text.split(':')[0]!r}; this version takes sqlite:///PATH.")
+def _database_url(text: str) -> str:
+    if text.startswith("postgres://"):
+        return POSTGRES + text.removeprefix("postgres://")
+    if text and not text.startswith((SQLITE, POSTGRES)):
+        raise Misconfigured(f"DATABASE_URL begins with {text.split(':')[0]!r}; it takes sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME.")
     return text
+
+
+def _vectors(given: _Given, database_url: str) -> str:
+    found = given.one_of("VECTORS", "auto", ("auto", "chroma", "pgvector", "exact"))
+    if found == "pgvector" and not database_url.startswith(POSTGRES):
+        raise Misconfigured("VECTORS is 'pgvector', which needs a Postgres database. Set DATABASE_URL to one, or VECTORS to auto.")
+    return found
 
 
 def _model_name(name: str, text: str) -> str:

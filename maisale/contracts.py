@@ -50,7 +50,10 @@ class Database(Protocol):
         """Writes its files anew, so that they hold what is stored and nothing that was deleted. Writes wait for a part of that."""
 
     def copy_to(self, path: Path) -> None:
-        """Writes everything that is stored at this moment into one new file. Work goes on meanwhile."""
+        """Writes everything that is stored at this moment into one new file, a SQLite database. Work goes on meanwhile."""
+
+    def size(self) -> int:
+        """Bytes that it takes on its disk."""
 
     def close(self) -> None: ...
 

@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from threading import Semaphore
 from typing import IO, Any, Protocol
@@ -21,7 +22,7 @@ from maisale.contracts import ChatModel, CompleteIndex, Database, Embedder, Kept
 from maisale.errors import IndexUnavailable, Misconfigured
 from maisale.records import Hit, ModelStatus, SearchFilter
 from maisale.store import privacy
-from maisale.store.facts import EMBEDDER, get_fact
+from maisale.store.facts import EMBEDDER, MOVING, get_fact
 from maisale.store.schema import AUDIT, MIGRATIONS
 
 log = logging.getLogger(__name__)
@@ -153,27 +154,30 @@ class ClosedIndex:
     upsert = delete = indexes = nearest
 
 
-def open_services(settings: Settings, role: str) -> Services:
-    """Opens what a process of this role works with. role: app, worker or cli.
+def open_services(settings: Settings, role: str, half_moved: bool = False) -> Services:
+    """Opens what a process of this role works with. role: app, worker or cli. half_moved: for the move itself.
 
-    Raises Misconfigured when a folder, the database or a second process stands in the way.
+    Raises Misconfigured when a folder, the database, a second process or a move that broke off stands in the way.
     """
     _make_folders(settings)
     lock = None if role == "cli" else _lock(settings, role, wait_s=WORKER_HANDOVER_S if role == "worker" else 0.0)
-    db = _database(settings, checkpoints=role == "app")
+    db = open_database(settings, checkpoints=role == "app")
+    if get_fact(db, MOVING) is not None and not half_moved:
+        db.close()
+        raise Misconfigured("A move into this database broke off, and it holds a part only. Run `move` again, with the old DATABASE_URL set.")
     db.append_only(AUDIT)
     privacy.make_key(db)
     services = Services(
         settings=settings,
         db=db,
-        words=_words(db),
+        words=_words(settings, db),
         exact=_exact(db),
         vectors=_vectors(settings, role),
         models=_models(settings),
         builtin=_builtin(),
         bell=_bell(settings),
         lock=lock,
-        exact_rows=0 if settings.vectors == "chroma" else EXACT_ROWS,
+        exact_rows=EXACT_ROWS if settings.vectors in ("auto", "exact") else 0,
     )
     services.models.start()
     return services
@@ -190,7 +194,7 @@ def _make_folders(settings: Settings) -> None:
 
 
 def _lock(settings: Settings, role: str, wait_s: float) -> IO:
-    """Held while this app, or this worker, lives: two of a kind on one SQLite folder would each believe that they own its replies, or its jobs."""
+    """Held while this app, or this worker, lives: two of a kind on one data folder would each believe that they own its replies, or its jobs."""
     lock = open(settings.sqlite_path.with_name(f"{settings.sqlite_path.name}.{role}.lock"), "a")
     ends = time.monotonic() + wait_s
     while True:
@@ -219,33 +223,56 @@ def process_lives(settings: Settings, role: str) -> bool:
 
 
 def open_index(settings: Settings) -> KeptIndex:
-    """The index that only the worker has, still closed. Raises Misconfigured when another process has its folder."""
+    """The index as its keeper has it, still closed. Raises Misconfigured when another process has Chroma's folder, or the server no pgvector."""
+    if settings.index == "pgvector":
+        from maisale.backends.pgvector import PgVectorIndex
+
+        return PgVectorIndex(settings.database_url)
     from maisale.backends.chroma import ChromaIndex
 
-    return ChromaIndex(settings.chroma_dir)
+    if settings.on_chroma_server:
+        from maisale.backends.chroma_server import ChromaServer
+
+        return ChromaIndex(ChromaServer(settings.chroma_path))
+    from maisale.backends.chroma_folder import ChromaFolder
+
+    return ChromaIndex(ChromaFolder(settings.chroma_dir))
 
 
 def serve_index(settings: Settings, index: KeptIndex) -> Any:
-    """The socket by which other processes ask `index`, until its close()."""
+    """The socket by which other processes ask `index`, until its close(). pgvector needs none: every process asks the server."""
+    if settings.index == "pgvector":
+        return ExitStack()
     from maisale.backends.index_socket import IndexServer
 
     return IndexServer(settings, index)
 
 
 def patient_index(settings: Settings, wait_s: float) -> Any:
-    """The worker's index for a caller that has time: a VectorIndex with the socket's health()."""
+    """The index for a caller that has time: a VectorIndex with health(). wait_s: for the worker, where that has it."""
+    if settings.index == "pgvector":
+        return open_index(settings)
     from maisale.backends.index_socket import WorkerIndex
 
     return WorkerIndex(settings, wait_s)
 
 
-def _database(settings: Settings, checkpoints: bool) -> Database:
+def open_database(settings: Settings, checkpoints: bool = False) -> Database:
+    """The database alone, migrated. checkpoints: whether this process moves SQLite's log into its file. Raises Misconfigured."""
+    if settings.on_postgres:
+        from maisale.backends.postgres import PostgresDatabase
+
+        return PostgresDatabase(settings.database_url, MIGRATIONS, settings.sql_pool)
     from maisale.backends.sqlite import SQLiteDatabase
 
     return SQLiteDatabase(settings.sqlite_path, MIGRATIONS, checkpoints)
 
 
-def _words(db: Database) -> LexicalIndex:
+def _words(settings: Settings, db: Database) -> LexicalIndex:
+    if settings.on_postgres:
+        from maisale.backends.postgres_words import PostgresWords
+
+        return PostgresWords(db)
     from maisale.backends.fts5 import FTS5Index
 
     return FTS5Index(db)
@@ -258,10 +285,12 @@ def _exact(db: Database) -> CompleteIndex:
 
 
 def _vectors(settings: Settings, role: str) -> VectorIndex | None:
-    if settings.vectors == "exact":
+    if settings.index == "exact":
         return None
     if role == "worker":
         return ClosedIndex()
+    if settings.index == "pgvector":
+        return open_index(settings)
     from maisale.backends.index_socket import WorkerIndex
 
     return WorkerIndex(settings)

@@ -1,7 +1,14 @@
-"""Real parts for every test: a SQLite file in tmp_path, services over it, two tenants with people."""
+"""Real parts for every test: a database of its own, services over it, two tenants with people.
+
+The database is a SQLite file in tmp_path; with TEST_POSTGRES_URL it is a new one on that server, and pytest -m contract has both.
+"""
+
+import os
 
 import pytest
+from postgres_server import a_server, new_database
 
+from maisale.backends.postgres import PostgresDatabase
 from maisale.backends.sqlite import SQLiteDatabase
 from maisale.config import Settings
 from maisale.records import Scope
@@ -11,19 +18,38 @@ from maisale.store.schema import MIGRATIONS
 LINH = Scope("tenant-a", "linh")
 MINH = Scope("tenant-a", "minh")  # the same tenant
 HOA = Scope("tenant-b", "hoa")  # another one
+ON_POSTGRES = os.environ.get("TEST_POSTGRES_URL", "")
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """The URL of a server with pgvector."""
+    with a_server(ON_POSTGRES) as url:
+        yield url
 
 
 @pytest.fixture
-def db(tmp_path):
-    opened = SQLiteDatabase(tmp_path / "sqlite.db", MIGRATIONS)
+def postgres_url(postgres_server):
+    """Of a database of its own."""
+    with new_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture
+def db(tmp_path, request):
+    if ON_POSTGRES:
+        opened = PostgresDatabase(request.getfixturevalue("postgres_url"), MIGRATIONS)
+    else:
+        opened = SQLiteDatabase(tmp_path / "sqlite.db", MIGRATIONS)
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def settings(tmp_path):
+def settings(tmp_path, request):
     """Of a folder of its own; no model server answers at the discard port."""
-    return Settings(data_dir=tmp_path / "data", knowledge_dir=tmp_path / "knowledge", ollama_urls=("http://127.0.0.1:9",))
+    url = request.getfixturevalue("postgres_url") if ON_POSTGRES else ""
+    return Settings(data_dir=tmp_path / "data", knowledge_dir=tmp_path / "knowledge", ollama_urls=("http://127.0.0.1:9",), database_url=url)
 
 
 @pytest.fixture

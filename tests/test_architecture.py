@@ -36,6 +36,8 @@ ONLY_IN = {
     "chromadb": {"maisale.backends"},
     "ollama": {"maisale.backends"},
     "sqlite_utils": {"maisale.backends"},
+    "psycopg": {"maisale.backends"},
+    "pgvector": {"maisale.backends"},
     "mcp": {"maisale.api"},
 }
 

@@ -1,32 +1,24 @@
-"""Chroma as the VectorIndex: one PersistentClient, in the one process that holds the lock on its folder. Disposable: SQL has every vector.
+"""Chroma as the VectorIndex: a collection per tenant, kind and embedder. Disposable: SQL has every vector, and library/upkeep.py brings what is missing.
 
-Two processes on one folder lose vectors without an error, and a kill during a persist can tear the HNSW files (chromadb 1.5.9). Hence the lock, the
-mark that says a folder was not closed, and the check in another process before it is opened again. What is missing afterwards is library/upkeep.py's.
+Where it is kept is its home's: a folder of this machine (chroma_folder.py) or a server (chroma_server.py).
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
-import os
-import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import chromadb
 import numpy as np
 from chromadb.errors import InternalError, NotFoundError
 
-import maisale
-from maisale.backends.chroma_check import SAME, open_folder
-from maisale.errors import IndexUnavailable, Misconfigured, ModelFailed
+from maisale.backends.chroma_check import SAME
+from maisale.errors import IndexUnavailable, MaiSaleError, ModelFailed
 from maisale.records import Hit, SearchFilter, VectorRow
 
 log = logging.getLogger(__name__)
@@ -35,26 +27,35 @@ BATCH = 64  # an upsert holds Python's global lock for its whole length: 100 vec
 LONGEST_REST_S = 1.0
 WIDER = 5  # times the limit that is asked for without a filter first: one that holds all of 100,000 rows takes 430 ms instead of 14
 MOST_VALUES = 5000  # of an $in filter; 40,000 are refused by SQLite
-CHECK_S = 180.0
-LOCK_S = 5.0  # for the check that a killed worker left behind to end
-JUST_S = 0.1  # between the end of a persist and SQLite's note of it; file times are kept to 4 ms
-MARK = "not_closed"
 # Recall@20 among edited copies (bench retrieval, the whole scope), 10,000 and 100,000 chunks: search_ef 100 (the default) .962 and .883,
 # 400 .998 and .976 (13 ms), 800 .999 and .990 (14 ms), 1200 .994 of 100,000 (14 ms); M 32 keeps more neighbours.
 # Each persist rewrites the whole file, and only a persist can be torn: it comes every 5,000 vectors instead of 1,000.
 HNSW = {"space": "cosine", "ef_construction": 200, "ef_search": 1200, "max_neighbors": 32, "sync_threshold": 5000}
 
 
+class Home(Protocol):
+    """Where a Chroma lives."""
+
+    def look(self) -> bool:
+        """Whether it had been closed properly, and nobody else can have changed it."""
+
+    def open(self, closed: bool) -> chromadb.ClientAPI: ...
+
+    def empty(self) -> None: ...
+
+    def closed(self, well: bool) -> None: ...
+
+    def release(self) -> None: ...
+
+
 class ChromaIndex:
-    """contracts.VectorIndex, for many threads. Made with the folder's lock; `open`, then `ready` once it holds what SQL holds."""
+    """contracts.KeptIndex, for many threads. `open`, then `ready` once it holds what SQL holds."""
 
     label = "Chroma"
 
-    def __init__(self, folder: Path, sync_threshold: int = HNSW["sync_threshold"], search_ef: int = HNSW["ef_search"]):
-        """Raises Misconfigured when another process has the folder or it cannot be written to."""
-        self.folder = folder
+    def __init__(self, home: Home, sync_threshold: int = HNSW["sync_threshold"], search_ef: int = HNSW["ef_search"]):
+        self.home = home
         self._hnsw = {**HNSW, "ef_search": search_ef, "sync_threshold": sync_threshold, "batch_size": min(100, sync_threshold)}
-        self._lock = _locked(folder)
         self._client: chromadb.ClientAPI | None = None
         self._opened: dict[str, chromadb.Collection] = {}
         self._writing = threading.Lock()
@@ -63,48 +64,41 @@ class ChromaIndex:
         self.state = "it is being opened"  # for people, after "The vector index is not used: "
 
     def open(self) -> bool:
-        """Opens the folder, emptied first when it does not pass its check. Returns whether it had been closed properly."""
-        self._lock = _locked_still(self.folder, self._lock)
-        mark = self.folder / MARK
-        closed = not mark.exists()
+        """Opens its home, emptied first when it is damaged. Returns whether it had been closed properly."""
+        closed = self.home.look()
         if not closed:
             self.state = "it is being checked after an unclean end"
-            if _killed_in_persist(self.folder) or not _usable(self.folder, self._lock):
-                log.warning("the vector index in %s is damaged; it is made anew from SQL", self.folder)
-                _empty(self.folder)
-        mark.touch()
         with self._trouble("open"):
-            self._client = open_folder(str(self.folder))
+            self._client = self.home.open(closed)
         self.broken = False
         self.state = "it is being filled"
         return closed
 
     def empty(self) -> None:
-        """The folder has to be closed."""
-        _empty(self.folder)
+        """It has to be closed."""
+        self.home.empty()
 
     def ready(self) -> None:
         """It holds what SQL holds: from now on it answers."""
         self._ready, self.state = True, ""
 
     def close(self) -> None:
-        """Closes the folder and keeps the lock. Harmless when it is closed."""
+        """Closes it; nobody else may have it yet. Harmless when it is closed."""
         self._ready = False
         with self._writing:
             client, self._client = self._client, None
             self._opened.clear()
             if client is not None:
                 client.close()
-                if not self.broken:
-                    (self.folder / MARK).unlink(missing_ok=True)
+                self.home.closed(well=not self.broken)
         self.state = "it is closed"
 
     def release(self) -> None:
-        """`close`, and another process may have the folder."""
+        """`close`, and another process may have it."""
         try:
             self.close()
         finally:
-            os.close(self._lock)
+            self.home.release()
 
     def nearest(self, embedder: str, kind: str, where: SearchFilter, vector: np.ndarray, limit: int) -> list[Hit]:
         if not self._ready:
@@ -207,7 +201,7 @@ class ChromaIndex:
         """Chroma's own errors as IndexUnavailable. Its Rust part panics with an exception that is no Exception."""
         try:
             yield
-        except (IndexUnavailable, KeyboardInterrupt, SystemExit):
+        except (MaiSaleError, KeyboardInterrupt, SystemExit):
             raise
         except BaseException as problem:
             if isinstance(problem, InternalError) or not isinstance(problem, Exception):
@@ -238,76 +232,3 @@ def _condition(where: SearchFilter) -> dict:
         raise IndexUnavailable(f"The filter names more than {MOST_VALUES} values.")
     inside = {"collection_id": {"$in": list(where.collections)}}
     return {"$and": [inside, {"document_id": {"$in": list(where.documents)}}]} if where.documents else inside
-
-
-def _locked(folder: Path) -> int:
-    """A descriptor that holds the folder's lock while it is open."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        held = os.open(folder, os.O_RDONLY)
-    except OSError as problem:
-        words = f"The folder {folder} cannot be used for the vector index ({problem.strerror})."
-        raise Misconfigured(f"{words} Check its permissions, or set CHROMA_PATH.") from problem
-    ends = time.monotonic() + LOCK_S
-    while True:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return held
-        except BlockingIOError as problem:
-            if time.monotonic() >= ends:
-                os.close(held)
-                raise Misconfigured(f"Another worker already has the vector index in {folder}. Stop it first; two would destroy it.") from problem
-        time.sleep(0.1)
-
-
-def _locked_still(folder: Path, held: int) -> int:
-    """`held`, or the lock of the folder that stands in the place of the one that was deleted under us."""
-    with suppress(FileNotFoundError):
-        if os.path.samestat(os.stat(folder), os.fstat(held)):
-            return held
-    log.warning("the folder %s of the vector index was deleted; it is made anew from SQL", folder)
-    found = _locked(folder)
-    os.close(held)
-    return found
-
-
-def _killed_in_persist(folder: Path) -> bool:
-    """Whether the last thing that happened was a persist: its files may be torn in ways that only a later write runs into.
-
-    chromadb 1.5.9 writes the HNSW files in place, index_metadata.pickle last, and then notes it in SQLite.
-    """
-    noted = max((path.stat().st_mtime for path in folder.glob("chroma.sqlite3*")), default=0.0)
-    for graph in (path for path in folder.iterdir() if path.is_dir()):
-        written = {path.name: path.stat().st_mtime for path in graph.iterdir()}
-        newest = max(written.values(), default=0.0)
-        if newest > written.get("index_metadata.pickle", newest) or newest > noted - JUST_S:
-            return True
-    return False
-
-
-def _usable(folder: Path, lock: int) -> bool:
-    # From the folder that holds the package, so that -m finds it wherever this process was started.
-    command = [sys.executable, "-m", "maisale.backends.chroma_check", str(folder.resolve())]
-    try:
-        # It holds the lock as well, and its pipe ends with us: a killed worker's check must not meet the next worker in the folder.
-        root, pipe = Path(maisale.__file__).parent.parent, subprocess.PIPE
-        checking = subprocess.Popen(command, cwd=root, stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe, pass_fds=(lock,))
-        ended = threading.Timer(CHECK_S, checking.kill)
-        ended.start()
-        with checking:
-            said = checking.stderr.read()
-        ended.cancel()
-    except OSError as problem:
-        raise IndexUnavailable(f"The vector index cannot be checked ({problem.strerror}).") from problem
-    if checking.returncode:
-        log.warning("the check of %s ended with %d: %s", folder, checking.returncode, said.decode(errors="replace")[-500:])
-    return checking.returncode == 0
-
-
-def _empty(folder: Path) -> None:
-    """Removes what is in the folder; the folder itself stays, for it carries the lock."""
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()

@@ -1,34 +1,21 @@
 """Word search by SQLite's FTS5: one index per tenant and kind, over folded words and over English stems.
 
-FTS5 says which rows hold a word (fts5_counts.py); they are put in order in memory, and the first ones are scored by their text (fts5_scores.py).
-Which words count is text.py's to say; how scores are used, flow/ranking.py's.
+What the tables hold is written here; FTS5 says which rows hold a word (fts5_counts.py), and word_search.py finds the best of them.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
-from maisale.backends.fts5_counts import Counts
+from maisale.backends.fts5_counts import Counts, token
 from maisale.backends.fts5_purge import purge
-from maisale.backends.fts5_scores import Part, WeightedQuestion, best_rows, idf_of
+from maisale.backends.word_search import WordSearch
 from maisale.contracts import Database, Transaction
 from maisale.errors import StorageFailed
-from maisale.frequency import telling
 from maisale.records import Chunk, SearchFilter, WordHit
 from maisale.redaction import words_text
-from maisale.stemming import porter, stem, variants
-from maisale.text import language, words
-
-CANDIDATES = 2  # rows read and scored for each one asked for
-# Matches that a question may walk through before its commonest words are left to the scoring: at 100,000 chunks 8,000 and 20,000 agree on .992 of the
-# first three chunks, which two equal runs do on .995.
-MANY_ROWS = 8_000
-
-
-Parts = tuple[tuple[str, float], ...]
+from maisale.text import words
 
 
 class FTS5Index:
@@ -39,7 +26,7 @@ class FTS5Index:
     def __init__(self, db: Database):
         self._db = db
         self._counts: dict[str, Counts] = {}
-        self._asked: dict[str, tuple[Counts, Parts, WeightedQuestion]] = {}  # the last one of each table: a question is searched, then its candidates scored
+        self._search = WordSearch(self._table)
 
     def add(self, tx: Transaction, chunks: Iterable[Chunk]) -> None:
         """Indexes `chunks`; a key that is there already is replaced."""
@@ -67,29 +54,13 @@ class FTS5Index:
             tx.execute(f'DELETE FROM "{table}" WHERE id = :id', id=row["id"])
 
     def search(self, kind: str, where: SearchFilter, parts: Sequence[tuple[str, float]], limit: int) -> list[WordHit]:
-        found: list[WordHit] = []
-        for tenant in where.tenants:
-            table = _table(tenant, kind)
-            if (counts := self._count(table)) is None:
-                continue
-            question = self._question(counts, parts)
-            found.extend(question.score(row["key"], row["body"]) for row in self._candidates(counts, where, question, limit))
-        by_words = sorted(found, key=lambda hit: -hit.words)[:limit]
-        by_stems = sorted(found, key=lambda hit: -hit.stems)[:limit]
-        kept = {hit.key: hit for hit in by_words + by_stems if hit.words > 0 or hit.stems > 0}
-        return sorted(kept.values(), key=lambda hit: -(hit.words + hit.stems))[:limit]
+        return self._search.search(kind, where, parts, limit)
 
     def scores(self, kind: str, where: SearchFilter, parts: Sequence[tuple[str, float]], keys: Sequence[str]) -> dict[str, WordHit]:
-        found: dict[str, WordHit] = {}
-        may_see = _seer(where)
-        for tenant in where.tenants if keys else ():
-            table = _table(tenant, kind)
-            if (counts := self._count(table)) is None:
-                continue
-            question = self._question(counts, parts)
-            rows = self._db.rows(f'SELECT key, body, place FROM "{table}" WHERE key IN :keys', keys=list(keys))
-            found.update((row["key"], question.score(row["key"], row["body"])) for row in rows if may_see(row["place"]))
-        return found
+        return self._search.scores(kind, where, parts, keys)
+
+    def idf(self, kind: str, tenants: Sequence[str], words: Iterable[str]) -> Mapping[str, float]:
+        return self._search.idf(kind, tenants, words)
 
     def rename(self, tx: Transaction, tenant_id: str, kind: str, before: str, after: str) -> None:
         table = _table(tenant_id, kind)
@@ -127,61 +98,9 @@ class FTS5Index:
                 return list(keys)
         return [key for key in keys if key not in there]
 
-    def idf(self, kind: str, tenants: Sequence[str], words: Iterable[str]) -> Mapping[str, float]:
-        wanted = list(dict.fromkeys(words))
-        tables = [counts for tenant in tenants if (counts := self._count(_table(tenant, kind))) is not None]
-        total = sum(counts.rows for counts in tables)
-        seen = [counts.seen("words", wanted) for counts in tables]
-        return {word: idf_of(total, sum(one[word] for one in seen)) for word in wanted}
-
-    def _candidates(self, counts: Counts, where: SearchFilter, question: WeightedQuestion, limit: int) -> list[dict[str, Any]]:
-        """key and body of the rows that come first for a part by words with their pairs, and of those that do by stems."""
-        inside = None if _holds_all(counts, where) else counts.inside(_place_filter(where))
-        best: dict[int, None] = {}
-        for part in question.parts:
-            rows = counts.rows_of("words", _rare_first(part.words, counts.seen("words", part.words)))
-            best |= dict.fromkeys(best_rows([*rows.values(), *part.pair_rows.values()], counts, inside, limit * CANDIDATES))
-            if part.stems:
-                rare = _rare_first(part.words, counts.seen("stems", part.words))
-                forms = [porter(form) for word in rare for form in variants(word)]
-                rows = counts.rows_of("stems", set(forms))
-                best |= dict.fromkeys(best_rows([rows[form] for form in forms], counts, inside, limit * CANDIDATES))
-        ids = list(best)
-        found = {row["id"]: row for row in self._db.rows(f'SELECT id, key, body, place FROM "{counts.table}" WHERE id IN :ids', ids=ids)}
-        # Looked at again: the counts that left the filter out may be two seconds old.
-        may_see = _seer(where)
-        return [found[row] for row in ids if row in found and may_see(found[row]["place"])]
-
-    def _question(self, counts: Counts, parts: Sequence[tuple[str, float]]) -> WeightedQuestion:
-        asked = tuple(parts)
-        of, before, question = self._asked.get(counts.table, (None, (), None))
-        if question is None or of is not counts or before != asked:
-            question = self._weigh(counts, asked)
-            self._asked[counts.table] = counts, asked, question
-        return question
-
-    def _weigh(self, counts: Counts, parts: Parts) -> WeightedQuestion:
-        made = []
-        for text, weight in parts:
-            language_of = language(text)
-            part = Part.of(text, weight, language_of)
-            if not part.words:
-                continue
-            seen = counts.seen("words", part.words)
-            part.idf.update((word, idf_of(counts.rows, seen[word]) * telling(word, language_of)) for word in part.words)
-            part.pair_rows.update(counts.rows_of_pairs(part.pairs))
-            part.pair_idf.update((pair, idf_of(counts.rows, len(part.pair_rows[pair]))) for pair in part.pairs)
-            if language_of == "en":
-                part.stems.extend(dict.fromkeys(stem(word) for word in part.words))
-                seen = counts.seen("stems", part.words)
-                for word in part.words:
-                    weight = idf_of(counts.rows, seen[word]) * telling(word, language_of)
-                    part.stem_idf[stem(word)] = max(part.stem_idf.get(stem(word), 0.0), weight)
-            made.append(part)
-        return WeightedQuestion(made, counts.mean_length)
-
-    def _count(self, table: str) -> Counts | None:
+    def _table(self, tenant_id: str, kind: str) -> Counts | None:
         """What the table holds; None while the tenant has no such table or nothing in it."""
+        table = _table(tenant_id, kind)
         counts = self._counts.get(table)
         if counts is None and not self._ready(table):
             return None
@@ -197,49 +116,8 @@ class FTS5Index:
         return True
 
 
-def _holds_all(counts: Counts, where: SearchFilter) -> bool:
-    """Whether every row is inside the filter, which then changes nothing."""
-    if where.documents:
-        return False
-    places = list(dict.fromkeys(_token("zc", one) for one in where.collections))
-    return sum(counts.seen("words", places).values()) == counts.rows
-
-
-def _rare_first(terms: Sequence[str], seen: Mapping[str, int]) -> list[str]:
-    """Terms, rare ones first, until they match MANY_ROWS rows: the commonest of a large tenant change few ranks and cost the most time."""
-    walked, kept = 0, []
-    for term in sorted(terms, key=lambda one: seen[one]):
-        if kept and walked + seen[term] > MANY_ROWS:
-            break
-        walked += seen[term]
-        kept.append(term)
-    return kept
-
-
 def _table(tenant_id: str, kind: str) -> str:
     return f"words:{kind}:{tenant_id}".replace('"', "")
-
-
-def _token(prefix: str, identifier: str) -> str:
-    """An id as one word that no text contains and no stemmer changes."""
-    return f"{prefix}{hashlib.blake2s(identifier.encode(), digest_size=8).hexdigest()}z"
-
-
-def _place_filter(where: SearchFilter) -> str:
-    collections = " OR ".join(_token("zc", one) for one in where.collections) or "znowhere"
-    documents = " OR ".join(_token("zd", one) for one in where.documents)
-    return f"({collections}) AND ({documents})" if documents else collections
-
-
-def _seer(where: SearchFilter) -> Callable[[str], bool]:
-    """Whether a row's place is inside the filter."""
-    collections, documents = ({_token(prefix, one) for one in some} for prefix, some in (("zc", where.collections), ("zd", where.documents)))
-
-    def may_see(place: str) -> bool:
-        collection, document = place.split(" ")
-        return collection in collections and (document in documents or not documents)
-
-    return may_see
 
 
 def _behind(begin: str) -> str:
@@ -269,7 +147,7 @@ def _create_vocabularies(tx: Transaction, table: str) -> None:
 
 def _insert(tx: Transaction, table: str, chunk: Chunk) -> None:
     found = words(words_text(chunk))
-    place = f"{_token('zc', chunk.collection_id)} {_token('zd', chunk.document_id or '')}"
+    place = f"{token('zc', chunk.collection_id)} {token('zd', chunk.document_id or '')}"
     row = {"body": " ".join(found), "place": place}
     tx.execute(f'INSERT INTO "{table}"(key, body, place, length) VALUES (:key, :body, :place, :length)', key=chunk.key, length=len(found), **row)
     for index in (f"{table}:words", f"{table}:stems"):

@@ -5,29 +5,30 @@ FTS5's own ranking looks up the length and all positions of every row that match
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from maisale.backends.word_scores import Pair
 from maisale.contracts import Database
+from maisale.records import SearchFilter
 from maisale.stemming import porter, variants
 
 FRESH_S = 2.0  # how long counts of a table that changes all the time are believed
 REMEMBERED = 10_000  # terms with their counts
 FILTERS = 8  # kept with their rows, a byte a row
 
-Pair = tuple[str, str]
-
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """A table as it is; its counts and lengths perhaps as they were FRESH_S ago."""
+    """word_search.WordTable: a table as it is; its counts and lengths perhaps as they were FRESH_S ago."""
 
     db: Database
-    table: str
+    name: str
     stamp: bytes  # changes with the table
     counted_at: float  # monotonic time
     rows: int
@@ -62,8 +63,8 @@ class Counts:
         return {term: anew[term] if term in anew else known[term] for term in terms}
 
     def rows_of(self, which: str, terms: Iterable[str]) -> dict[str, np.ndarray]:
-        """The ids of the rows that hold each term, as often as they hold it. which: words, or stems as `porter` makes them."""
-        sql = f"""SELECT value AS term, (SELECT group_concat(doc) FROM "{self.table}:{which}:rows" WHERE term = value) AS ids
+        """As often as a row holds the term."""
+        sql = f"""SELECT value AS term, (SELECT group_concat(doc) FROM "{self.name}:{which}:rows" WHERE term = value) AS ids
                   FROM json_each(:terms)"""
         return {row["term"]: _numbers(row["ids"]) for row in self.db.rows(sql, terms=list(terms))}
 
@@ -74,8 +75,10 @@ class Counts:
         found = self._matching([f'body : "{one} {two}"' for one, two in may]) if may else []
         return {**dict.fromkeys(pairs, np.empty(0, np.int64)), **dict(zip(may, found, strict=True))}
 
-    def inside(self, place: str) -> np.ndarray:
-        """Whether each row's place matches, by row id; False behind the last one."""
+    def inside(self, where: SearchFilter) -> np.ndarray | None:
+        if self._holds_all(where):
+            return None
+        place = _place_filter(where)
         if (held := self._places.get(place)) is None:
             ids = self._matching([f"place : ({place})"])[0]
             held = np.zeros(ids.max(initial=0) + 2, bool)
@@ -84,8 +87,21 @@ class Counts:
                 self._places[place] = held
         return held
 
+    def texts(self, where: SearchFilter, ids: Sequence[int] = (), keys: Sequence[str] = ()) -> list[dict[str, Any]]:
+        named, values = ("key", keys) if keys else ("id", ids)
+        rows = self.db.rows(f'SELECT id, key, body, place FROM "{self.name}" WHERE {named} IN :values', values=list(values))
+        may_see = _seer(where)
+        return [row for row in rows if may_see(row["place"])]
+
+    def _holds_all(self, where: SearchFilter) -> bool:
+        """Whether every row is inside the filter, which then changes nothing."""
+        if where.documents:
+            return False
+        places = list(dict.fromkeys(token("zc", one) for one in where.collections))
+        return sum(self.seen("words", places).values()) == self.rows
+
     def _matching(self, matches: list[str]) -> list[np.ndarray]:
-        index = f"{self.table}:words"
+        index = f"{self.name}:words"
         sql = f'SELECT (SELECT group_concat(rowid) FROM "{index}" WHERE "{index}" MATCH value) AS ids FROM json_each(:matches)'
         return [_numbers(row["ids"]) for row in self.db.rows(sql, matches=matches)]
 
@@ -97,10 +113,32 @@ class Counts:
         return {word: sum(seen[form] for form in each) for word, each in forms.items()}
 
     def _seen_terms(self, which: str, terms: Sequence[str]) -> dict[str, int]:
-        rows = self.db.rows(f'SELECT term, doc FROM "{self.table}:{which}:counts" WHERE term IN :terms', terms=terms)
+        rows = self.db.rows(f'SELECT term, doc FROM "{self.name}:{which}:counts" WHERE term IN :terms', terms=terms)
         return {**dict.fromkeys(terms, 0), **{row["term"]: row["doc"] for row in rows}}
 
 
 def _numbers(listed: str | None) -> np.ndarray:
     """Of what group_concat wrote."""
     return np.fromstring(listed or "", np.int64, sep=",")
+
+
+def token(prefix: str, identifier: str) -> str:
+    """An id as one word that no text contains and no stemmer changes."""
+    return f"{prefix}{hashlib.blake2s(identifier.encode(), digest_size=8).hexdigest()}z"
+
+
+def _place_filter(where: SearchFilter) -> str:
+    collections = " OR ".join(token("zc", one) for one in where.collections) or "znowhere"
+    documents = " OR ".join(token("zd", one) for one in where.documents)
+    return f"({collections}) AND ({documents})" if documents else collections
+
+
+def _seer(where: SearchFilter) -> Callable[[str], bool]:
+    """Whether a row's place is inside the filter."""
+    collections, documents = ({token(prefix, one) for one in some} for prefix, some in (("zc", where.collections), ("zd", where.documents)))
+
+    def may_see(place: str) -> bool:
+        collection, document = place.split(" ")
+        return collection in collections and (document in documents or not documents)
+
+    return may_see

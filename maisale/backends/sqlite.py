@@ -1,7 +1,6 @@
 """SQLite as the Database: one writer thread with group commit, one reader connection a thread.
 
-One transaction takes all writes that wait (a savepoint each) and is synced once; only then is anybody answered. Measured beside a
-commit a write: 2,550 -> 7,200-8,700 writes/s. sqlite-utils opens and migrates; statements are portable SQL with named parameters.
+sqlite-utils opens and migrates; statements are portable SQL with named parameters.
 """
 
 from __future__ import annotations
@@ -13,22 +12,19 @@ import logging
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import sqlite_utils
 
+from maisale.backends.group_commit import GroupCommit, Write
 from maisale.backends.sqlite_compact import compact
 from maisale.contracts import T, Transaction
 from maisale.errors import Misconfigured, StorageFailed
 
 log = logging.getLogger(__name__)
 
-GROUP = 256  # writes in one commit
-BULK_GROUP = 64  # of them bulk, so that a long import cannot hold people up
 BUSY_S = 30  # how long another process may hold the write lock
 LOOK_MS = 2  # between two looks whether it is free
 LOG_BYTES = 16 << 20  # of the write-ahead log, which the app shortens when it has nothing else to write: the worker alone may write a gigabyte
@@ -43,10 +39,6 @@ class SQLiteDatabase:
         self._checkpoints = checkpoints
         self._readers = threading.local()
         self._opened: list[sqlite3.Connection] = []
-        self._people: deque[_Write] = deque()
-        self._bulk: deque[_Write] = deque()
-        self._ring = threading.Condition()
-        self._closing = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = self._connect()
@@ -54,18 +46,17 @@ class SQLiteDatabase:
             self._writer.execute(f"PRAGMA busy_timeout = {LOOK_MS}")
         except (OSError, sqlite3.Error) as problem:
             raise Misconfigured(f"The database {path} cannot be opened ({problem}). Check that its folder is writable and the disk has room.") from problem
-        self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
-        self._thread.start()
+        self._writes = GroupCommit("sqlite-writer", self._commit, self._shorten_log if checkpoints else None, LOG_LOOK_S)
 
     def rows(self, sql: str, /, **values: Any) -> list[dict[str, Any]]:
         return _rows(self._reader(), sql, values)
 
     def write(self, work: Callable[[Transaction], T], /, *, bulk: bool = False) -> T:
-        return self._enqueue(work, bulk).result()
+        return self._writes.enqueue(work, bulk).result()
 
     async def awrite(self, work: Callable[[Transaction], T], /, *, bulk: bool = False) -> T:
         # Shielded: a caller that is cancelled must not leave it open whether its write happened.
-        return await asyncio.shield(asyncio.wrap_future(self._enqueue(work, bulk)))
+        return await asyncio.shield(asyncio.wrap_future(self._writes.enqueue(work, bulk)))
 
     def append_only(self, table: str) -> None:
         # REPLACE removes the row before it without asking a trigger for deletions, so a number that is taken is refused as well.
@@ -96,58 +87,31 @@ class SQLiteDatabase:
         finally:
             connection.close()
 
+    def size(self) -> int:
+        return self.path.stat().st_size
+
     def close(self) -> None:
         """Ends after the writes that already wait."""
-        with self._ring:
-            self._closing = True
-            self._ring.notify()
-        self._thread.join()
+        self._writes.close()
         for connection in [*self._opened, self._writer]:
             connection.close()
 
-    def _enqueue(self, work: Callable[[Transaction], T], bulk: bool) -> Future:
-        write = _Write(work)
-        with self._ring:
-            if self._closing:
-                raise StorageFailed("The database is closing; nothing was stored. Try again in a moment.")
-            (self._bulk if bulk else self._people).append(write)
-            self._ring.notify()
-        return write.done
-
-    def _run(self) -> None:
-        while (group := self._take()) is not None:
-            if group:
-                self._commit(group)
-            else:
-                self._shorten_log()
-
-    def _take(self) -> list[_Write] | None:
-        """The writes that wait, none when there were none for a while; None when it closes and nothing waits."""
-        with self._ring:
-            while not (self._people or self._bulk):
-                if self._closing:
-                    return None
-                if not self._ring.wait(LOG_LOOK_S if self._checkpoints else None):
-                    return []
-            group = [self._people.popleft() for _ in range(min(len(self._people), GROUP))]
-            room = min(len(self._bulk), BULK_GROUP, GROUP - len(group))
-            return group + [self._bulk.popleft() for _ in range(room)]
-
-    def _commit(self, group: list[_Write]) -> None:
+    def _commit(self, group: list[Write]) -> None:
         try:
             self._begin()
             for write in group:
-                write.run(self._writer)
+                _do(write, self._writer)
             self._writer.execute("COMMIT")
         except sqlite3.Error as problem:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
             log.error("a group of %d writes failed: %s", len(group), problem)
             for write in group:
-                write.fail(_in_words(problem, self.path))
+                write.settle(_in_words(problem, self.path))
             return
         for write in group:
-            write.answer(self.path)
+            of_sqlite = isinstance(write.problem, sqlite3.OperationalError) or type(write.problem) is sqlite3.DatabaseError  # the latter: it reads damage
+            write.settle(_in_words(write.problem, self.path) if of_sqlite else write.problem)
 
     def _shorten_log(self) -> None:
         """Moves a long log into the file and cuts it off: SQLite does so by itself only after a commit of this process."""
@@ -188,42 +152,17 @@ class SQLiteDatabase:
         return connection
 
 
-class _Write:
-    """One unit of work on its way through the writer."""
-
-    def __init__(self, work: Callable[[Transaction], Any]):
-        self.work = work
-        self.done: Future = Future()
-        self._result: Any = None
-        self._problem: BaseException | None = None
-
-    def run(self, connection: sqlite3.Connection) -> None:
-        """Does the work in a savepoint. Raises sqlite3.Error only when the whole transaction is gone."""
-        connection.execute("SAVEPOINT one")
-        try:
-            self._result = self.work(_SQLiteTransaction(connection))
-        except BaseException as problem:
-            self._problem = problem
-            if not connection.in_transaction:  # SQLite rolls back by itself when the disk is full
-                raise sqlite3.OperationalError(str(problem)) from problem
-            connection.execute("ROLLBACK TO one")
-        connection.execute("RELEASE one")
-
-    def fail(self, problem: BaseException) -> None:
-        self._settle(problem)
-
-    def answer(self, path: Path) -> None:
-        problem = self._problem
-        of_sqlite = isinstance(problem, sqlite3.OperationalError) or type(problem) is sqlite3.DatabaseError  # the latter: what it reads is damaged
-        self._settle(_in_words(problem, path) if of_sqlite else problem)
-
-    def _settle(self, problem: BaseException | None) -> None:
-        if not self.done.set_running_or_notify_cancel():
-            return
-        if problem is None:
-            self.done.set_result(self._result)
-        else:
-            self.done.set_exception(problem)
+def _do(write: Write, connection: sqlite3.Connection) -> None:
+    """Does the work in a savepoint. Raises sqlite3.Error only when the whole transaction is gone."""
+    connection.execute("SAVEPOINT one")
+    try:
+        write.result = write.work(_SQLiteTransaction(connection))
+    except BaseException as problem:
+        write.problem = problem
+        if not connection.in_transaction:  # SQLite rolls back by itself when the disk is full
+            raise sqlite3.OperationalError(str(problem)) from problem
+        connection.execute("ROLLBACK TO one")
+    connection.execute("RELEASE one")
 
 
 class _SQLiteTransaction:

@@ -157,6 +157,8 @@ def _upkeep(verbs: Any, command: Command, as_json: argparse.ArgumentParser) -> N
     made.add_argument("file", type=Path, metavar="FILE")
     words = "do the deletions of this list again; without it, those of the list that lies in the data folder"
     made.add_argument("--deletions", type=Path, metavar="FILE", help=words)
+    made = command(verbs, "move", "moving.move", "copy everything into another database, SQLite or Postgres, and verify it there", as_json)
+    made.add_argument("--to", required=True, metavar="URL", help="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; it must be empty")
     made = command(verbs, "verify", "upkeep.verify", "read everything that is stored, or a backup, and say whether it is whole", as_json)
     made.add_argument("file", type=Path, nargs="?", metavar="BACKUP")
     command(verbs, "rebuild-index", "upkeep.rebuild_index", "make the indexes of words and of vectors anew from the database; needs no model", as_json)

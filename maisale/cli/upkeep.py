@@ -9,21 +9,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from maisale.child import worker_lives
 from maisale.cli.opened import Opened, acting
-from maisale.config import from_env
+from maisale.config import Settings, from_env
 from maisale.library import dead_letters, deletion_list, embedders, upkeep
 from maisale.ops import backup as backups
 from maisale.ops import doctor as doctors
-from maisale.ops import erasing, held, rebuild, replay
+from maisale.ops import erasing, held, moving, rebuild, replay
 from maisale.ops import verify as verifying
 from maisale.records import Erasure, Scope
-from maisale.services import Services, patient_index
+from maisale.services import Services, open_services, patient_index
 from maisale.store import audit, erasures
 
 INDEX_WAIT_S = 10.0
@@ -33,9 +33,9 @@ _SIGNS = {doctors.OK: "ok   ", doctors.LOOK: "look ", doctors.WRONG: "WRONG"}
 
 def backup(args: argparse.Namespace) -> int:
     began = time.monotonic()
-    with Opened(args, alone=True) as (services, _), _bar(args) as progress:
+    with Opened(args, alone=True) as (services, _), bar(args) as progress:
         manifest = backups.back_up(services.db, services.settings, args.file, progress, acting())
-    _say(args, {"file": str(args.file), "seconds": round(time.monotonic() - began, 2), **asdict(manifest)}, _contents(manifest, f"Written to {args.file}"))
+    say(args, {"file": str(args.file), "seconds": round(time.monotonic() - began, 2), **asdict(manifest)}, _contents(manifest, f"Written to {args.file}"))
     return 0
 
 
@@ -46,8 +46,9 @@ def restore(args: argparse.Namespace) -> int:
     def delete_again(folder: Path) -> None:
         replayed.append(replay.replay(folder, settings, deletions or [], acting()))
 
-    with _bar(args) as progress:
+    with bar(args) as progress:
         manifest = backups.restore(args.file, settings, progress, acting(), delete_again)
+        _settle(settings, progress)
     deletion_list.note(settings, deletions if args.deletions and deletions else [])
     words = _contents(manifest, f"Restored into {settings.data_dir}")
     if deletions is None:
@@ -55,44 +56,60 @@ def restore(args: argparse.Namespace) -> int:
     else:
         words += f"\n{replayed[0]} of the {len(deletions)} deletions in the list were done again; the others are not in the backup."
     words += "\nStart the app: its worker builds the vector index anew, and answers come meanwhile. Everybody signs in again; revoke keys that were lost since."
-    _say(args, {"seconds": round(time.monotonic() - began, 2), "replayed": replayed[0], **asdict(manifest)}, words)
+    say(args, {"seconds": round(time.monotonic() - began, 2), "replayed": replayed[0], **asdict(manifest)}, words)
     return 0
+
+
+def _settle(settings: Settings, progress: backups.Progress) -> None:
+    """A backup holds a SQLite database, without an index of words when it was made on Postgres; on Postgres its rows move there."""
+    local = replace(settings, database_url="", vectors="exact") if settings.on_postgres else settings
+    if settings.on_postgres:
+        moving.move(local, settings, progress, acting())
+        for end in ("", "-wal", "-shm"):
+            local.sqlite_path.with_name(local.sqlite_path.name + end).unlink(missing_ok=True)
+        return
+    services = open_services(local, "cli")
+    try:
+        if not rebuild.has_words(services):
+            rebuild.words(services, progress)
+    finally:
+        services.close()
 
 
 def verify(args: argparse.Namespace) -> int:
     if args.file is not None:
-        with _bar(args) as progress:
+        with bar(args) as progress:
             manifest = backups.check(args.file, progress)
-        _say(args, asdict(manifest), _contents(manifest, f"{args.file} is whole"))
+        say(args, asdict(manifest), _contents(manifest, f"{args.file} is whole"))
         return 0
-    with Opened(args, alone=True) as (services, _), _bar(args) as progress:
-        exact = services.settings.vectors == "exact" or not worker_lives(services.settings)
+    with Opened(args, alone=True) as (services, _), bar(args) as progress:
+        exact = services.settings.index == "exact" or not worker_lives(services.settings)
         report = verifying.verify(services, None if exact else patient_index(services.settings, INDEX_WAIT_S), progress)
     words = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in report.counts.items())
-    _say(args, asdict(report), f"{words}: {'all is well' if not report.problems else 'something is wrong'}")
+    say(args, asdict(report), f"{words}: {'all is well' if not report.problems else 'something is wrong'}")
     for line in [*report.problems, *report.notes]:
         print(line, file=sys.stderr)
     return 1 if report.problems else 0
 
 
 def rebuild_index(args: argparse.Namespace) -> int:
-    with Opened(args, alone=True) as (services, _), _bar(args) as progress:
+    with Opened(args, alone=True) as (services, _), bar(args) as progress:
         done = rebuild.words(services, progress)
         upkeep.ask_for_rebuild(services.db, acting())
         running = worker_lives(services.settings)
     later = "The worker builds the index of vectors now; exact search answers meanwhile." if running else "The next worker builds the index of vectors."
-    _say(args, {"passages": done, "worker": running}, f"The words of {done:,} passages were indexed anew. {later}")
+    say(args, {"passages": done, "worker": running}, f"The words of {done:,} passages were indexed anew. {later}")
     return 0
 
 
 def compact(args: argparse.Namespace) -> int:
     with Opened(args, alone=True) as (services, _):
-        before = services.settings.sqlite_path.stat().st_size
+        before = services.db.size()
         done = erasing.erase(services, index_wait_s=COMPACT_WAIT_S, by=acting())
-        after = services.settings.sqlite_path.stat().st_size
+        after = services.db.size()
     words = f"The database had {before / 1e6:,.1f} MB and has {after / 1e6:,.1f} MB now."
     words += f"\n{len(done)} {'deletion is' if len(done) == 1 else 'deletions are'} out of every file." if done else ""
-    _say(args, {"bytes_before": before, "bytes_after": after, "erased": [one.id for one in done]}, words)
+    say(args, {"bytes_before": before, "bytes_after": after, "erased": [one.id for one in done]}, words)
     return 0
 
 
@@ -102,7 +119,7 @@ def list_erasures(args: argparse.Namespace) -> int:
         known = held.known(services.db, services.settings)
         found = [(one, held.holding(one, known)) for one in erasures.listed(services.db, limit=1000)]
     lines = [f"{one.id}  {one.kind:<12} {one.subject_id}  {_fate(one, kept)}" for one, kept in found]
-    _say(args, [{**asdict(one), "backups": [asdict(backup) for backup in kept]} for one, kept in found], "\n".join(lines or ["Nothing was deleted yet."]))
+    say(args, [{**asdict(one), "backups": [asdict(backup) for backup in kept]} for one, kept in found], "\n".join(lines or ["Nothing was deleted yet."]))
     return 0
 
 
@@ -122,7 +139,7 @@ def list_embedders(args: argparse.Namespace) -> int:
     with Opened(args, alone=True) as (services, _):
         found = embedders.made(services)
     lines = [f"{'searched' if one.searched else 'kept':9} {one.name:<20} {one.vectors:,} of {one.passages:,} passages" for one in found]
-    _say(args, [asdict(one) for one in found], "\n".join(lines or ["There are no vectors yet."]))
+    say(args, [asdict(one) for one in found], "\n".join(lines or ["There are no vectors yet."]))
     return 0
 
 
@@ -134,7 +151,7 @@ def use_embedder(args: argparse.Namespace) -> int:
         else:
             embedders.use(services, args.name, acting())
             words = f"The vectors of {args.name} are searched from now on. `embedder use auto` ends that."
-    _say(args, {"embedder": args.name}, words)
+    say(args, {"embedder": args.name}, words)
     return 0
 
 
@@ -149,7 +166,7 @@ def list_jobs(args: argparse.Namespace) -> int:
     data = [
         {"id": one.job.id, "kind": one.job.kind, "about": one.about, "text": one.text, "cause": one.job.cause, "attempts": one.job.attempts} for one in found
     ]
-    _say(args, data, "\n".join(lines or ["Nothing was given up."]))
+    say(args, data, "\n".join(lines or ["Nothing was given up."]))
     return 0
 
 
@@ -166,7 +183,7 @@ def _each_job(args: argparse.Namespace, verb: Callable[[Services, str, Scope], N
         ids = [one.job.id for one in dead_letters.listed(services)] if args.job_id == "all" else [args.job_id]
         for job_id in ids:
             verb(services, job_id, acting())
-    _say(args, {"jobs": ids}, f"{len(ids)} {'job is' if len(ids) == 1 else 'jobs are'} {words}.")
+    say(args, {"jobs": ids}, f"{len(ids)} {'job is' if len(ids) == 1 else 'jobs are'} {words}.")
     return 0
 
 
@@ -174,7 +191,7 @@ def doctor(args: argparse.Namespace) -> int:
     with Opened(args, alone=True) as (services, _):
         findings = doctors.examine(services)
     lines = [f"{_SIGNS[one.state]}  {one.about:<13} {one.words}" + (f"\n{'':21}-> {one.todo}" if one.todo else "") for one in findings]
-    _say(args, [asdict(one) for one in findings], "\n".join(lines))
+    say(args, [asdict(one) for one in findings], "\n".join(lines))
     return 1 if any(one.state == doctors.WRONG for one in findings) else 0
 
 
@@ -185,12 +202,12 @@ def _contents(manifest: backups.Manifest, begin: str) -> str:
     return f"{begin}: as of {made}, {counts}.{missing}"
 
 
-def _say(args: argparse.Namespace, data: object, words: str) -> None:
+def say(args: argparse.Namespace, data: object, words: str) -> None:
     print(json.dumps(data, ensure_ascii=False) if args.json else words)
 
 
 @contextmanager
-def _bar(args: argparse.Namespace) -> Iterator[verifying.Progress]:
+def bar(args: argparse.Namespace) -> Iterator[verifying.Progress]:
     shown = ""
     with tqdm(disable=args.json or None, leave=False) as bar:
 

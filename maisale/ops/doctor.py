@@ -114,7 +114,7 @@ def _index(services: Services) -> Iterator[Finding]:
     waiting = services.db.rows("SELECT count(*) AS n FROM vectors WHERE embedder = :name AND indexed = 0", name=name)[0]["n"]
     total = services.db.rows("SELECT count(*) AS n FROM vectors WHERE embedder = :name", name=name)[0]["n"]
     words = f"{total - waiting:,} of {total:,} vectors of {name} are in it"
-    if services.settings.vectors == "exact":
+    if services.settings.index == "exact":
         yield Finding("Vector index", OK, f"none is used; {total:,} vectors of {name} are compared one by one")
     elif not process_lives(services.settings, "worker"):
         yield Finding("Vector index", OK, words)

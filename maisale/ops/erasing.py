@@ -143,10 +143,10 @@ def _empty_index(services: Services, waiting: Sequence[Erasure], stopping: threa
         return
     # Chroma logs the keys that it is told to delete: done on the new index, these jobs would bring them back.
     db.write(lambda tx: jobs.forget_removals(tx, waiting_too=True))
-    if settings.vectors == "exact" or not process_lives(settings, "worker"):
+    if settings.index == "exact" or not process_lives(settings, "worker"):
         if settings.chroma_dir.is_dir() and any(settings.chroma_dir.iterdir()):
             _empty_closed(settings)
-            if settings.vectors != "exact":
+            if settings.index != "exact":
                 db.write(chunks.mark_unindexed, bulk=True)
         return
     wish, ends = upkeep.ask_for_rebuild(db, by), time.monotonic() + wait_s

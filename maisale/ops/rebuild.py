@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from maisale.contracts import Transaction
+from maisale.records import SearchFilter
 from maisale.services import Services
 from maisale.store import chunks
 
@@ -30,3 +31,14 @@ def words(services: Services, progress: Progress = lambda *_: None) -> int:
             done += len(page)
             progress("Words", done, total)
     return done
+
+
+def has_words(services: Services) -> bool:
+    """Whether every tenant's passages have an index of words; one that has is complete, for both are written together."""
+    sql = """SELECT c.tenant_id, c.collection_id, c.message_id, c.key FROM chunks AS c JOIN (
+             SELECT min(key) AS key FROM chunks GROUP BY tenant_id, CASE WHEN message_id IS NULL THEN 0 ELSE 1 END) AS first ON first.key = c.key"""
+    for row in services.db.rows(sql):
+        kind, where = "messages" if row["message_id"] else "documents", SearchFilter((row["tenant_id"],), (row["collection_id"],))
+        if not services.words.scores(kind, where, [("anything", 1.0)], [row["key"]]):
+            return False
+    return True

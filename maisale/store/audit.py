@@ -29,7 +29,7 @@ ACTIONS = (
     *("collection_add", "document_add", "document_change", "document_delete", "document_cancel", "document_retry", "job_retry", "job_skip"),
     *("message_delete", "conversation_delete", "conversation_export"),
     *("users_read", "keys_read", "tenants_read", "documents_read", "jobs_read", "erasures_read", "audit_read"),
-    *("embedder_use", "backup", "restore", "index_rebuild", "compact"),
+    *("embedder_use", "backup", "restore", "move", "index_rebuild", "compact"),
 )
 PAGE = 1_000  # rows read at once
 _COLUMNS = "number, at, tenant_id, user_id, key_id, address, door, action, subject_kind, subject_id, detail, result, before_hash, hash"

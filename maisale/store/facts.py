@@ -11,6 +11,7 @@ PINNED = "embedder_pinned"  # somebody chose the embedder: no other takes over
 REBUILD = "rebuild_index"  # when somebody last asked for a new vector index
 REDACTION_KEY = "redaction_key"  # hex; from which search knows numbers that it does not hold
 REBUILT = "index_rebuilt"  # which of those wishes was fulfilled
+MOVING = "moving"  # a move into this database has not ended: nobody may use it
 AUDIT_HEAD = "audit_head"  # number and hash of the audit log's last row
 
 

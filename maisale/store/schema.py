@@ -3,6 +3,8 @@
 Times are seconds since 1970 (UTC); ids are UUIDs as text; JSON is text. A migration is never edited after a release: add one.
 """
 
+import re
+
 AUDIT = "audit"  # the table whose rows are only added
 
 MIGRATIONS: list[tuple[str, list[str]]] = [
@@ -180,3 +182,15 @@ MIGRATIONS: list[tuple[str, list[str]]] = [
         ],
     ),
 ]
+
+
+def primary_keys() -> dict[str, tuple[str, ...]]:
+    """The tables, each behind those that it refers to, with the columns of their keys."""
+    found = {}
+    for _, statements in MIGRATIONS:
+        for statement in statements:
+            if made := re.match(r"\s*CREATE TABLE (\w+)", statement):
+                several = re.search(r"PRIMARY KEY \(([\w, ]+)\)", statement)
+                one = re.search(r"(\w+) (?:TEXT|INTEGER) PRIMARY KEY", statement)
+                found[made[1]] = tuple(several[1].split(", ")) if several else (one[1],)
+    return found

@@ -53,6 +53,7 @@ EN = {
     "act_embedder_use": "Chose the embedder",
     "act_backup": "Made a backup",
     "act_restore": "Restored a backup",
+    "act_move": "Moved the database",
     "act_index_rebuild": "Rebuilt the indexes",
     "act_compact": "Compacted the database",
 }
@@ -108,6 +109,7 @@ VI = {
     "act_embedder_use": "Chọn bộ nhúng",
     "act_backup": "Sao lưu",
     "act_restore": "Khôi phục bản sao lưu",
+    "act_move": "Chuyển cơ sở dữ liệu",
     "act_index_rebuild": "Dựng lại chỉ mục",
     "act_compact": "Thu gọn cơ sở dữ liệu",
 }

@@ -100,7 +100,7 @@ def test_readers_cannot_write(db):
 @pytest.mark.parametrize("bulk", [False, True])
 def test_closing_ends_after_the_waiting_writes(tmp_path, bulk):
     opened = SQLiteDatabase(tmp_path / "other.db", MIGRATIONS)
-    writes = [opened._enqueue(add(f"n{i}"), bulk) for i in range(300)]
+    writes = [opened._writes.enqueue(add(f"n{i}"), bulk) for i in range(300)]
     opened.close()
     assert all(write.exception(timeout=1) is None for write in writes)
 

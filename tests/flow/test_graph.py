@@ -161,7 +161,8 @@ def test_words_answer_while_the_embedder_is_away(library):
 
 def test_the_trace_tells_the_path_the_scores_and_the_times(library):
     trace = library.ask("How long is the RO-9 under warranty?", searched=("policies",)).trace
-    assert (trace.path, trace.model, trace.answered_by, trace.searched) == ("knowledge", "quotations", {"words": "FTS5", "vectors": "exact"}, ("policies",))
+    engines = {"words": library.services.words.label, "vectors": "exact"}
+    assert (trace.path, trace.model, trace.answered_by, trace.searched) == ("knowledge", "quotations", engines, ("policies",))
     assert trace.candidates[0].score > trace.candidates[1].score and trace.candidates[0].chunk.text == ""
     assert {"recall", "search_knowledge", "rank", "judge"} <= trace.milliseconds.keys()
 

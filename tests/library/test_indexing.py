@@ -6,6 +6,7 @@ import pytest
 from hand import LINH, TEXT, Ollama, Worker
 
 from maisale.backends.chroma import ChromaIndex
+from maisale.backends.chroma_folder import ChromaFolder
 from maisale.errors import BadInput
 from maisale.library import embedders, upkeep
 from maisale.library.indexing import Indexing
@@ -15,7 +16,7 @@ from maisale.store import chunks, conversations, facts, jobs, ledger
 
 @pytest.fixture
 def index(tmp_path):
-    opened = ChromaIndex(tmp_path / "chroma")
+    opened = ChromaIndex(ChromaFolder(tmp_path / "chroma"))
     opened.open()
     opened.ready()
     yield opened
@@ -120,7 +121,7 @@ def test_vectors_reach_the_index_and_are_found_there(worker, index):
 
 
 def test_an_index_that_is_not_open_puts_the_job_back(worker, tmp_path):
-    worker.services.vectors = closed = ChromaIndex(tmp_path / "other")
+    worker.services.vectors = closed = ChromaIndex(ChromaFolder(tmp_path / "other"))
     worker.receive()
     worker.work()
     assert worker.document().stage == "searchable"

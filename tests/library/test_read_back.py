@@ -4,6 +4,7 @@ import pytest
 from hand import LINH, Worker
 
 from maisale.backends.chroma import ChromaIndex
+from maisale.backends.chroma_folder import ChromaFolder
 from maisale.backends.exact import ExactIndex
 from maisale.backends.fts5 import FTS5Index
 from maisale.library.read_back import ANSWERS, WORDS_LOST
@@ -70,7 +71,7 @@ def test_what_the_vector_index_lost_is_not_complete(worker, tmp_path):
 
 
 def test_what_the_index_lost_after_it_was_marked_there_is_brought_again(worker, tmp_path):
-    worker.services.vectors = index = ChromaIndex(tmp_path / "chroma")
+    worker.services.vectors = index = ChromaIndex(ChromaFolder(tmp_path / "chroma"))
     index.open()
     index.ready()
     worker.receive()

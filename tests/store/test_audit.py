@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from maisale.errors import StorageFailed
@@ -65,7 +66,7 @@ def test_an_action_that_nobody_can_name_is_not_noted(services):
 )
 def test_sql_changes_and_removes_no_row(services, sql):
     noted(services.db, 2)
-    with pytest.raises((StorageFailed, sqlite3.Error), match="neither changed nor removed"):
+    with pytest.raises((StorageFailed, sqlite3.Error, psycopg.Error), match="neither changed nor removed"):
         services.db.write(lambda tx: tx.execute(sql))
     assert len(audit.entries(services.db)) == 2 and audit.first_break(services.db) == (2, "")
 

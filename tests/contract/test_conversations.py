@@ -7,6 +7,8 @@ from maisale.errors import Busy, NotFound
 from maisale.records import Candidate, Chunk, Citation, Trace
 from maisale.store import conversations
 
+pytestmark = pytest.mark.contract
+
 
 def ask(db, scope=LINH, conversation_id=None, text="How long is the warranty?"):
     return db.write(lambda tx: conversations.accept_question(tx, scope, conversation_id, text, "Warranty", {}))[0]

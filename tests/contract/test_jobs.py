@@ -6,6 +6,8 @@ import pytest
 
 from maisale.store import jobs
 
+pytestmark = pytest.mark.contract
+
 
 def add(db, kind="read_document", lane="people", payload=None):
     return db.write(lambda tx: jobs.add(tx, "tenant-a", kind, "subject", lane, payload))

@@ -10,10 +10,10 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
-from maisale.backends.fts5_counts import Counts
 from maisale.records import WordHit
 from maisale.stemming import stem, variants
 from maisale.text import content_words, word_pairs
@@ -24,6 +24,16 @@ FEWEST_ROWS = 200  # in an index of three chunks, words would else weigh nothing
 LEAST_IDF = 1e-6  # of a term in more than half of the rows, as in FTS5
 PLACE_WORDS = 2  # beside a row's text; FTS5 counts them
 
+Pair = tuple[str, str]
+
+
+class Lengths(Protocol):
+    """How long a table's rows are."""
+
+    rows: int
+    mean_length: float  # in words
+    lengths: np.ndarray  # by row id; the last one, for rows that came later, is the mean
+
 
 @dataclass
 class Part:
@@ -31,10 +41,10 @@ class Part:
 
     weight: float
     words: list[str]
-    pairs: list[tuple[str, str]]
+    pairs: list[Pair]
     idf: dict[str, float] = field(default_factory=dict)
-    pair_idf: dict[tuple[str, str], float] = field(default_factory=dict)
-    pair_rows: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)  # ids of the rows that hold them
+    pair_idf: dict[Pair, float] = field(default_factory=dict)
+    pair_rows: dict[Pair, np.ndarray] = field(default_factory=dict)  # ids of the rows that hold them
     stems: list[str] = field(default_factory=list)
     stem_idf: dict[str, float] = field(default_factory=dict)
 
@@ -75,7 +85,7 @@ class WeightedQuestion:
         return WordHit(key, _over(by_words, self._most_words), _over(_saturated(self._stems, stems, longer), self._most_stems))
 
 
-def best_rows(terms: Sequence[np.ndarray], counts: Counts, inside: np.ndarray | None, limit: int) -> list[int]:
+def best_rows(terms: Sequence[np.ndarray], counts: Lengths, inside: np.ndarray | None, limit: int) -> list[int]:
     """Ids of the rows that FTS5's bm25() would put first, the best first. terms: the rows of each, as often as they hold it. inside: by row id."""
     scores = np.zeros(max((int(rows[-1]) for rows in terms if len(rows)), default=-1) + 1)
     for rows in terms:

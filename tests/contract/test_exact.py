@@ -10,6 +10,8 @@ from maisale.backends.exact import ExactIndex
 from maisale.records import Chunk, SearchFilter
 from maisale.store import chunks
 
+pytestmark = pytest.mark.contract
+
 EVERYWHERE = SearchFilter(("t",), ("a", "b"))
 
 

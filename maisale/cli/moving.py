@@ -1,0 +1,23 @@
+"""move: from one database to another one."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import asdict
+
+from maisale.cli.opened import acting
+from maisale.cli.upkeep import bar, say
+from maisale.config import from_env
+from maisale.ops import moving
+
+
+def move(args: argparse.Namespace) -> int:
+    source, target = from_env(os.environ), from_env({**os.environ, "DATABASE_URL": args.to, "DATABASE_URL_FILE": "", "VECTORS": "auto"})
+    with bar(args) as progress:
+        moved = moving.move(source, target, progress, acting())
+    words = f"{sum(moved.rows.values()):,} rows were moved and compared, and the words of {moved.passages:,} passages indexed anew."
+    words += "\nNow set DATABASE_URL to the new address and start the app: its worker builds the vector index, and answers come meanwhile."
+    words += "\nThe old database is as it was; remove it when all is well, for it holds everything that is deleted later."
+    say(args, asdict(moved), "\n".join([words, *moved.notes]))
+    return 0
