@@ -49,7 +49,7 @@ class RunningApp:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self, wait_s: float = 60) -> RunningApp:
+    def start(self, wait_s: float = 120) -> RunningApp:
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -64,6 +64,7 @@ class RunningApp:
                     return self
             except httpx.TransportError:
                 time.sleep(0.1)
+        self.stop()  # what did not come must not stay: it would take the processor from all that follows
         raise AssertionError(f"no answer within {wait_s} s:\n{self.log.read_text()[-4000:]}")
 
     def environment(self) -> dict[str, str]:

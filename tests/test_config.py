@@ -40,7 +40,7 @@ def test_ollamas_host_takes_every_usual_form(tmp_path, host, port, urls):
         ("WORKERS", "9" * 40, "whole number"),
         ("NUM_CTX", "1.5", "whole number"),
         ("UPLOAD_MB", "0", "whole number from 1"),
-        ("VECTORS", "faiss", "one of auto, chroma, exact"),
+        ("VECTORS", "faiss", "one of auto, chroma, pgvector, exact"),
         ("PUBLIC_URL", "chat.example.com", "begins with http"),
         ("DATABASE_URL", "mysql://root:secret@db/x", "sqlite:///PATH"),
         ("OLLAMA_HOST", "http://", "not an address"),

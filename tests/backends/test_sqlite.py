@@ -44,10 +44,10 @@ def test_people_go_before_bulk(db):
         while not db._writer.in_transaction:
             pass
         bulk = [pool.submit(db.write, lambda tx: order.append("bulk"), bulk=True) for _ in range(100)]
-        while len(db._bulk) < 100:
+        while len(db._writes._bulk) < 100:
             pass
         person = pool.submit(db.write, lambda tx: order.append("person"))
-        while not db._people:
+        while not db._writes._people:
             pass
         gate.set()
         [write.result() for write in [*bulk, person]]
