@@ -54,6 +54,8 @@ class Work:
         """Rings for jobs that are due, ends those over which workers died, removes old ones, and tends the embedders. Called every SWEEP_S and at the start."""
         db = self._services.db
         self._free_unstored()
+        if doing := list(self._doing):
+            db.write(lambda tx: jobs.keep(tx, doing))
         if jobs.to_bury(db):
             db.write(self._bury)
         if not self._services.bell.waiting():

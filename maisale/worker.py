@@ -64,7 +64,8 @@ class Shift:
     def begin(self) -> None:
         """Raises Misconfigured when another worker runs or a folder stands in the way."""
         self._services = open_services(self._settings, "worker")
-        left = self._services.db.write(jobs.take_over)
+        # Beside other workers, what one of them left behind is taken when its lease has passed.
+        left = 0 if self._settings.on_postgres else self._services.db.write(jobs.take_over)
         if left:
             log.info("%d jobs of an earlier worker are taken over", left)
         scheduled_backups.sweep(self._settings)

@@ -20,7 +20,7 @@ from maisale.records import PUBLIC_TENANT, Job, Scope
 LANES = ("people", "bulk")  # in the order of who goes first
 ATTEMPTS = 3  # wrong answers until a job is dead
 CRASHES = 6  # processes that may die over a job until it is dead; the others that ran beside it go on later, apart from it
-LEASE_S = 600.0  # longer than the slowest call; a new worker takes over at once all the same
+LEASE_S = 120.0  # what is longer at work is kept by `keep`; without a worker beside it, a new one takes over at once all the same
 FIRST_BACKOFF_S = 4.0  # doubled with each attempt
 LONGEST_BACKOFF_S = 300.0
 AWAY_S = 5.0  # until a job whose service is away is tried again
@@ -104,13 +104,19 @@ def claim_alike(db: Database, job: Job, limit: int, lease_s: float = LEASE_S) ->
     if not db.rows(f"SELECT 1 FROM jobs WHERE {fresh} LIMIT 1", **values):
         return []
     sql = f"""UPDATE jobs SET attempts = 1, state = 'running', lease_until = :lease
-              WHERE id IN (SELECT id FROM jobs WHERE {fresh} ORDER BY next_at LIMIT :limit) RETURNING {_JOB}"""
+              WHERE id IN (SELECT id FROM jobs WHERE {fresh} ORDER BY next_at LIMIT :limit) AND state = 'pending' RETURNING {_JOB}"""
     return [_job(row) for row in db.write(lambda tx: tx.rows(sql, lease=now + lease_s, limit=limit, **values), bulk=job.lane == "bulk")]
 
 
 def renew(tx: Transaction, job: Job, lease_s: float = LEASE_S) -> bool:
     """Between the steps of long work: it is still alive. False: somebody cancelled it, and nothing more of it may be stored."""
     return bool(tx.execute("UPDATE jobs SET lease_until = :lease WHERE id = :id AND state = 'running'", lease=time.time() + lease_s, id=job.id))
+
+
+def keep(tx: Transaction, job_ids: Sequence[str], lease_s: float = LEASE_S) -> int:
+    """For jobs that are still being done and would lapse before half of a lease has passed: they stay ours. Returns how many."""
+    sql = "UPDATE jobs SET lease_until = :lease WHERE id IN :ids AND state = 'running' AND lease_until < :soon"
+    return tx.execute(sql, lease=time.time() + lease_s, ids=list(job_ids), soon=time.time() + lease_s / 2)
 
 
 def wanted(db: Database, job: Job) -> bool:

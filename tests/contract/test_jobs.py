@@ -1,6 +1,7 @@
 """The table of jobs: one owner at a time, attempts counted, nothing forgotten."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -151,3 +152,25 @@ def test_a_job_of_a_clock_that_was_a_day_ahead_does_not_wait_a_day(db, state, co
     db.write(lambda tx: tx.execute(f"UPDATE jobs SET {column} = :tomorrow WHERE id = :id", id=job_id, tomorrow=time.time() + 86_400))
     assert jobs.due(db, 9) == [job_id]
     assert jobs.claim(db, job_id).id == job_id
+
+
+def test_a_job_that_is_long_at_work_is_kept(db):
+    job_id = db.write(lambda tx: jobs.add(tx, "t", "read_document", "d"))
+    jobs.claim(db, job_id, lease_s=1)
+    assert db.write(lambda tx: jobs.keep(tx, [job_id])) == 1
+    assert db.write(lambda tx: jobs.keep(tx, [job_id])) == 0  # it has long enough
+    db.write(lambda tx: tx.execute("UPDATE jobs SET state = 'done'"))
+    assert db.write(lambda tx: jobs.keep(tx, [job_id])) == 0
+
+
+def test_many_that_claim_at_once_never_get_the_same_job(opened):
+    sides = [opened() for _ in range(3)]
+    ids = [sides[0].write(lambda tx: jobs.add(tx, "t", "read_document", "d")) for _ in range(30)]
+    got = []
+
+    def claim_all(side):
+        got.extend(job.id for job_id in ids if (job := jobs.claim(side, job_id)))
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(claim_all, sides * 2))
+    assert sorted(got) == sorted(ids)
