@@ -55,6 +55,9 @@ class Database(Protocol):
     def size(self) -> int:
         """Bytes that it takes on its disk."""
 
+    def about(self) -> tuple[str, str]:
+        """Its name and version, for people."""
+
     def close(self) -> None: ...
 
 

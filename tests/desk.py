@@ -4,6 +4,7 @@ import asyncio
 
 from maisale.chat.explain import explain
 from maisale.chat.replies import Replies
+from maisale.errors import NotFound
 from maisale.library.documents import add_document
 from maisale.library.embedders import Embedders
 from maisale.library.indexing import Indexing
@@ -19,7 +20,10 @@ class Desk:
 
     def __init__(self, services, folder):
         self.services, self.folder = services, folder
-        self.user = services.db.write(lambda tx: accounts.add_user(tx, "shop", "Linh"))
+        try:
+            self.user = accounts.find_user(services.db, "shop", "Linh")
+        except NotFound:
+            self.user = services.db.write(lambda tx: accounts.add_user(tx, "shop", "Linh"))
 
     @property
     def caller(self):

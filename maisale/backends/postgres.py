@@ -123,6 +123,9 @@ class PostgresDatabase:
     def size(self) -> int:
         return self.rows("SELECT pg_database_size(current_database()) AS n")[0]["n"]
 
+    def about(self) -> tuple[str, str]:
+        return "Postgres", f"{self.rows('SHOW server_version')[0]['server_version']} at {self.place}"
+
     def close(self) -> None:
         """Ends after the writes that already wait."""
         self._writes.close()

@@ -90,6 +90,9 @@ class SQLiteDatabase:
     def size(self) -> int:
         return self.path.stat().st_size
 
+    def about(self) -> tuple[str, str]:
+        return "SQLite", sqlite3.sqlite_version
+
     def close(self) -> None:
         """Ends after the writes that already wait."""
         self._writes.close()

@@ -37,7 +37,7 @@ class Finding:
 def examine(services: Services) -> list[Finding]:
     """The findings in the order of the page."""
     return [
-        *_programs(),
+        *_programs(services),
         *_disk(services.settings),
         *_processes(services.settings),
         *_jobs(services),
@@ -52,13 +52,14 @@ def examine(services: Services) -> list[Finding]:
     ]
 
 
-def _programs() -> Iterator[Finding]:
+def _programs(services: Services) -> Iterator[Finding]:
     yield Finding("Python", OK, sys.version.split()[0])
-    if sqlite3.sqlite_version_info < SAFE_SQLITE:
+    if not services.settings.on_postgres and sqlite3.sqlite_version_info < SAFE_SQLITE:
         words = f"{sqlite3.sqlite_version}; before {'.'.join(map(str, SAFE_SQLITE))} a rare fault can damage a database in WAL mode"
         yield Finding("SQLite", LOOK, words, "Use a Python that brings a newer SQLite when you can, and keep backups.")
     else:
-        yield Finding("SQLite", OK, sqlite3.sqlite_version)
+        name, version = services.db.about()
+        yield Finding(name, OK, version)
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:
