@@ -28,6 +28,7 @@ class Settings:
     generation_model: str = "gpt-oss"
     embedding_model: str = "bge-m3"
     num_ctx: int = 16384  # tokens; facts of gpt-oss: thinking and sources together want 16 k
+    generate_concurrency: int = 1  # answers that one Ollama writes beside each other; its own OLLAMA_NUM_PARALLEL is 1 too
     vectors: str = "auto"  # auto, chroma, pgvector or exact; auto is pgvector on Postgres, else Chroma
     host: str = "127.0.0.1"
     port: int = 7860
@@ -128,6 +129,7 @@ def from_env(environ: Mapping[str, str], folder: Path = Path()) -> Settings:
         generation_model=_model_name("GENERATION_MODEL", given.text("GENERATION_MODEL", "gpt-oss")),
         embedding_model=_model_name("EMBEDDING_MODEL", given.text("EMBEDDING_MODEL", "bge-m3")),
         num_ctx=given.whole("NUM_CTX", 16384, 2048, 1 << 20),
+        generate_concurrency=given.whole("GENERATE_CONCURRENCY", 1, 1, 256),
         vectors=_vectors(given, database_url),
         host=given.text("HOST", "0.0.0.0" if on_space else "127.0.0.1"),
         port=given.whole("PORT", 7860, 0, 65535),

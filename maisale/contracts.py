@@ -183,6 +183,7 @@ class Delta:
 class ChatModel(Protocol):
     """One answer of a model: an object for one stream."""
 
+    url: str  # of the server that runs it
     name: str
     context_tokens: int
     prompt_was_cut: bool  # known once the stream has ended

@@ -316,7 +316,8 @@ class Reply:
     conversation_id: str
     state: str  # waiting, running, done, stopped, interrupted or failed
     text: str
-    step: str = ""  # while running: searching, reading, writing
+    step: str = ""  # while running: searching, queued (for a model), reading, writing
+    place_in_line: int = 0  # while queued: 1 is next
     thinking: str = ""
     model: str = ""
     cause: str = ""  # why it failed, in words
@@ -404,7 +405,7 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """What the model server offers now. Kept in memory: reading it never waits."""
+    """What a model server offers now, or all of them together. Kept in memory: reading it never waits."""
 
     url: str
     reachable: bool
@@ -413,7 +414,8 @@ class ModelStatus:
     missing: tuple[str, ...] = ()  # models to `ollama pull`
     cause: str = ""
     checked_at: float = 0.0
-    well_since: float | None = None  # reachable with the embedding model, without a break
+    well_since: float | None = None  # reachable with the embedding model, without a break; not of a single server
+    servers: tuple[ModelStatus, ...] = ()  # each of them, of what they offer together
 
 
 @dataclass(frozen=True, slots=True)

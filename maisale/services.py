@@ -9,6 +9,7 @@ import fcntl
 import logging
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -43,7 +44,8 @@ class ModelServer(Protocol):
 
     def start(self) -> None: ...
 
-    def chat_model(self) -> ChatModel | None: ...
+    def chat_models(self) -> Sequence[ChatModel]:
+        """On each server where an answer can be written now, an object for one; where it is best written first."""
 
     def embedder(self) -> Embedder | None: ...
 
@@ -85,9 +87,6 @@ class Services:
         # Whom the rings before this one wake takes every job that is due by then.
         if self._rings.acquire(blocking=False):
             self._ringing.submit(self._ring, job_id)
-
-    def chat_model(self) -> ChatModel | None:
-        return self.models.chat_model()
 
     @property
     def embedder(self) -> Embedder | None:
@@ -297,9 +296,9 @@ def _vectors(settings: Settings, role: str) -> VectorIndex | None:
 
 
 def _models(settings: Settings) -> Any:
-    from maisale.backends.ollama import OllamaServer
+    from maisale.backends.ollama import OllamaServers
 
-    return OllamaServer(settings)
+    return OllamaServers(settings)
 
 
 def _builtin() -> Embedder:

@@ -66,8 +66,8 @@ class Endpoints:
         """Ask a question and follow its answer.
 
         Streams objects with conversation_id, message_id (the question's), reply_id, state (waiting, running, done, stopped, interrupted or failed), step,
-        text (so far, with [n] for its sources), citations, retrieval (how the sources were found; null until then), model, error (in words, when it failed)
-        and done. The first comes when the question is stored, before anything is searched.
+        place_in_line (while the step is queued: 1 is next), text (so far, with [n] for its sources), citations, retrieval (how the sources were found;
+        null until then), model, error (in words, when it failed) and done. The first comes when the question is stored, before anything is searched.
         Leaving the stream does not stop the answer: get_conversation shows it.
         conversation_id: goes on there; without it a new conversation begins. collections: search only in these, by name. documents: only in these, by id.
         """

@@ -45,6 +45,7 @@ def answer(reply: Reply, sources: Sources | None = None) -> dict[str, Any]:
         "reply_id": reply.id,
         "state": reply.state,
         "step": reply.step,
+        "place_in_line": reply.place_in_line,
         "text": reply.text,
         **(sources or Sources()).plain(reply),
         "model": reply.model,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as WaitedTooLong
+from contextlib import contextmanager
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -25,14 +26,43 @@ _Rows = list[Sequence[float]]
 _Ask = Callable[[list[str]], _Rows]
 
 
-class OllamaEmbedder(Embeddings):
-    """Vectors by one model. For threads: `vectors` waits its turn among `turns`, questions do not."""
+class Seat:
+    """Our place at one server: its connections, and the turns of bulk work there. For threads."""
 
-    def __init__(self, url: str, name: str, dimensions: int, turns: threading.Semaphore, *, on_problem: Callable[[Exception, str], None],
-                 read_s: float = READ_S, query_wait_s: float = QUERY_WAIT_S):  # fmt: skip
-        self.url, self.name, self.dimensions = url, name, dimensions
-        self._turns, self._on_problem, self._query_wait_s = turns, on_problem, query_wait_s
-        self._bulk, self._queries = wire.client(url, read_s), wire.client(url, read_s)
+    def __init__(self, url: str, turns: int, on_problem: Callable[[Exception, str], None], read_s: float = READ_S):
+        self.url, self.on_problem = url, on_problem
+        self.bulk, self.queries = wire.client(url, read_s), wire.client(url, read_s)
+        self.taken = 0  # bulk requests that are answered or wait for their turn
+        self._turns, self._lock = threading.Semaphore(turns), threading.Lock()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        self._take(1)
+        try:
+            with self._turns:
+                yield
+        finally:
+            self._take(-1)
+
+    def close(self) -> None:
+        self.bulk.close()
+        self.queries.close()
+
+    def _take(self, more: int) -> None:
+        with self._lock:
+            self.taken += more
+
+
+class OllamaEmbedder(Embeddings):
+    """Vectors by one model, of whichever server has it. For threads: `vectors` waits its turn at a server, questions do not.
+
+    for_question, for_bulk: where to ask, the first choice first; a server that is away is passed over.
+    """
+
+    def __init__(self, name: str, dimensions: int, for_question: Callable[[], list[Seat]], for_bulk: Callable[[], list[Seat]],
+                 query_wait_s: float = QUERY_WAIT_S):  # fmt: skip
+        self.name, self.dimensions = name, dimensions
+        self._for_question, self._for_bulk, self._query_wait_s = for_question, for_bulk, query_wait_s
         self._query_places = threading.Semaphore(WAITING_QUERIES)
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
@@ -75,10 +105,6 @@ class OllamaEmbedder(Embeddings):
     def embed_query(self, text: str) -> list[float]:
         return self.query_vector([(text, 1.0)], lambda word: 1.0).tolist()
 
-    def close(self) -> None:
-        self._bulk.close()
-        self._queries.close()
-
     def _each(self, texts: list[str], ask: _Ask) -> list[np.ndarray | ModelFailed]:
         """What one request gives for each text; one bad text fails all of it and is not named, so it is looked for by halves."""
         try:
@@ -104,7 +130,7 @@ class OllamaEmbedder(Embeddings):
 
     def _within_wait(self, texts: list[str]) -> list[np.ndarray]:
         # In a thread that may outlive the wait: hanging up during a cold load would abort the load.
-        late = ModelUnavailable(f"{self.name} on Ollama at {self.url} did not read the question in {self._query_wait_s:g} s; it may be loading or be busy.")
+        late = ModelUnavailable(f"{self.name} on Ollama did not read the question in {self._query_wait_s:g} s; it may be loading or be busy.")
         if not self._query_places.acquire(timeout=self._query_wait_s):
             raise late
         answer: Future[list[np.ndarray]] = Future()
@@ -123,25 +149,40 @@ class OllamaEmbedder(Embeddings):
             self._query_places.release()
 
     def _query_rows(self, texts: list[str]) -> list[np.ndarray]:
-        rows = self._each(texts, lambda some: self._ask(self._queries, some))
+        rows = self._each(texts, self._ask_at_once)
         for row in rows:
             if isinstance(row, ModelFailed):
                 raise row
         return rows
 
-    def _ask_in_turn(self, texts: list[str]) -> _Rows:
-        with self._turns:
-            return self._ask(self._bulk, texts)
+    def _ask_at_once(self, texts: list[str]) -> _Rows:
+        return self._at_first_that_can(self._for_question(), lambda seat: self._ask(seat, seat.queries, texts))
 
-    def _ask(self, client: wire.ollama.Client, texts: list[str]) -> _Rows:
+    def _ask_in_turn(self, texts: list[str]) -> _Rows:
+        def ask(seat: Seat) -> _Rows:
+            with seat.turn():
+                return self._ask(seat, seat.bulk, texts)
+
+        return self._at_first_that_can(self._for_bulk(), ask)
+
+    def _at_first_that_can(self, seats: list[Seat], ask: Callable[[Seat], _Rows]) -> _Rows:
+        first: ModelUnavailable | None = None
+        for seat in seats:
+            try:
+                return ask(seat)
+            except ModelUnavailable as problem:
+                first = first or problem
+        raise first or ModelUnavailable(f"No Ollama has {self.name} at the moment.")
+
+    def _ask(self, seat: Seat, client: wire.ollama.Client, texts: list[str]) -> _Rows:
         """What Ollama answers, as many as there are texts. No options: any would load the model anew for who else uses it."""
         try:
             answer = client.embed(model=self.name, input=[text[:LONGEST] for text in texts], truncate=True)
         except wire.CLIENT_ERRORS as problem:
-            self._on_problem(problem, self.name)
-            raise wire.in_words(problem, self.url, self.name) from problem
+            seat.on_problem(problem, self.name)
+            raise wire.in_words(problem, seat.url, self.name) from problem
         if len(answer.embeddings) != len(texts):
-            raise ModelFailed(f"{self.name} on Ollama at {self.url} gave {len(answer.embeddings)} vectors for {len(texts)} texts.")
+            raise ModelFailed(f"{self.name} on Ollama at {seat.url} gave {len(answer.embeddings)} vectors for {len(texts)} texts.")
         return list(answer.embeddings)
 
 

@@ -19,6 +19,7 @@ from maisale.chat import quota
 from maisale.chat.ask import Turn, checked_question, mentioned, title_of
 from maisale.chat.citations import CitationFilter, check
 from maisale.chat.deciding import Deciding, Elsewhere, Pace
+from maisale.chat.line import Line
 from maisale.chat.running import Running
 from maisale.contracts import ChatModel, Transaction
 from maisale.errors import MaiSaleError, ModelFailed, ModelUnavailable, StorageFailed, incident
@@ -49,6 +50,7 @@ class Replies:
         self._turns: dict[str, asyncio.Lock] = {}
         self._deciding = Deciding(services, elsewhere)
         self._pace = pace or Pace()
+        self._line = Line(lambda: services.models.chat_models(), services.settings.generate_concurrency)
 
     async def ask(
         self, scope: Scope, text: object, conversation_id: str | None = None, collections: tuple[str, ...] = (), documents: tuple[str, ...] = ()
@@ -182,7 +184,7 @@ class Replies:
             if not running.stop_asked and running.reply.state == "waiting":
                 self._open.pop(running.reply.id, None)
                 return  # the app closes; nothing was begun
-            end = {"state": "stopped" if running.stop_asked else "interrupted"}
+            end = {"state": "stopped" if running.stop_asked else "waiting" if running.may_wait_again else "interrupted"}
         except MaiSaleError as problem:
             end = {"state": "failed", "cause": str(problem)}
         except Exception as problem:  # the last resort of a task nobody awaits: an end with words, and the cause in the log
@@ -193,30 +195,42 @@ class Replies:
 
     async def _answer(self, running: Running) -> None:
         """Decides, then writes: the model's stream, a quotation, or that nothing was found."""
-        model = self.services.chat_model()
-        decision = await self._decide(running, Writer(model.name, model.context_tokens) if model else None)
-        model = self.services.chat_model()
-        if decision.prompt is None or model is None:
-            if decision.prompt is not None:  # the model went away while the flow decided
-                decision = await self._decide(running)
-            return self._quote(running, decision)
-        running.show(step="reading", model=model.name, citations=decision.citations, trace=decision.trace)
-        try:
-            await self._write(running, model, decision)
-        except (ModelUnavailable, ModelFailed) as problem:
-            if running.written.get("text", "").strip():
-                raise
-            running.written, running.prompt_tokens = {}, 0
-            log.warning("reply %s: %s; quoting instead", running.reply.id, problem)
+        models = self.services.models.chat_models()
+        writer = Writer(models[0].name, min(model.context_tokens for model in models)) if models else None
+        decision = await self._decide(running, writer)
+        if decision.prompt is not None:
+            running.show(citations=decision.citations, trace=decision.trace)
+            problems = await self._write_somewhere(running, decision)
+            if problems is None:
+                return
             quoted = await self._decide(running)
-            noted = replace(quoted.trace, notes=(*quoted.trace.notes, str(problem)))
-            self._quote(running, replace(quoted, trace=noted))
+            decision = replace(quoted, trace=replace(quoted.trace, notes=(*quoted.trace.notes, *problems)))
+        self._quote(running, decision)
+
+    async def _write_somewhere(self, running: Running, decision: Decision) -> list[str] | None:
+        """Writes the answer when its turn has come; on another server when one fails before a word. Returns, when no server is left, what failed, in words."""
+        failed: dict[str, str] = {}
+        while True:
+            async with self._line.turn(running.scope, running.queued, failed) as model:
+                if model is None:
+                    return list(failed.values())
+                if running.reply.place_in_line:
+                    self.check_quota(running.scope)  # answers that were before it in the line may have spent it
+                running.show(step="reading", place_in_line=0, model=model.name, thinking="")
+                try:
+                    return await self._write(running, model, decision)
+                except (ModelUnavailable, ModelFailed) as problem:
+                    if running.written.get("text", "").strip():
+                        raise
+                    running.written, running.prompt_tokens = {}, 0
+                    failed[model.url] = str(problem)
+                    log.warning("reply %s: %s; another server or a quotation instead", running.reply.id, problem)
 
     async def _decide(self, running: Running, writer: Writer | None = None) -> Decision:
         stored: list[asyncio.Task] = []
 
         def begin() -> None:
-            running.show(state="running", step="searching")
+            running.show(state="running", step="searching", place_in_line=0)
             stored.append(asyncio.create_task(self._store(running.scope, running.reply)))  # beside the deciding, which need not wait for it
 
         decision = await self._deciding.decide(begin, running.scope, running.turn or running.reply, writer)
@@ -255,7 +269,7 @@ class Replies:
     async def _end(self, running: Running, **end: Any) -> None:
         """Stores the end first and shows it then: who saw an answer's end finds it after a crash."""
         running.ending = True
-        final = replace(running.reply, step="", **{**running.written_if_open(), **end})
+        final = replace(running.reply, step="", place_in_line=0, **{**running.written_if_open(), **end})
         while True:
             try:
                 await self._store(running.scope, final, _spent(running, final))

@@ -30,6 +30,15 @@ class Running:
         self.reply = replace(self.reply, **changes)
         self._ring()
 
+    def queued(self, place: int) -> None:
+        """It waits for a model's free slot, at this place of the line."""
+        self.show(step="queued", place_in_line=place)
+
+    @property
+    def may_wait_again(self) -> bool:
+        """Nothing of it was written yet, and its question is stored: the next start can answer it."""
+        return self.reply.step == "queued" and bool(self.reply.question_id)
+
     def end(self, final: Reply) -> None:
         self._final = final
         self._ring()

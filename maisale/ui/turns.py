@@ -69,7 +69,15 @@ def _settled(text: str) -> str:
 def _step(reply: Reply, language: str) -> str:
     if reply.step in ("reading", "writing"):
         return say(language, "reading_sources", n=len(reply.citations))
+    if reply.step == "queued":
+        return say(language, "queued", n=reply.place_in_line, place=_ordinal(reply.place_in_line, language))
     return say(language, "searching")
+
+
+def _ordinal(number: int, language: str) -> str:
+    if language != "en":
+        return str(number)
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
 def _end(reply: Reply, language: str) -> str:

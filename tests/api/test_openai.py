@@ -24,7 +24,7 @@ def ollama():
 @pytest.fixture(scope="module")
 def office(tmp_path_factory, ollama):
     with open_office(tmp_path_factory.mktemp("openai"), ollama.url) as opened:
-        wait_for(opened.services.chat_model)
+        wait_for(opened.services.models.chat_models)
         upload(opened.linh.http, collection="Shop rules")
         upload(opened.linh.http, "# Delivery\n\nA filter is delivered to the customer by courier.", "delivery.md")
         upload(opened.hoa.http, "# Prices\n\nThe filter costs 350.000 ₫.", "prices.md", collection="Support only")

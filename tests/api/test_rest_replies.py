@@ -25,7 +25,7 @@ def ollama():
 @pytest.fixture(scope="module")
 def office(tmp_path_factory, ollama):
     with open_office(tmp_path_factory.mktemp("replies"), ollama.url) as opened:
-        wait_for(opened.services.chat_model)
+        wait_for(opened.services.models.chat_models)
         upload(opened.linh.http)
         opened.work_off()
         yield opened

@@ -25,7 +25,7 @@ JSON = {"Content-Type": "application/json"}
 def office(tmp_path_factory):
     """Where one answer of a model spends the day's tokens."""
     with FakeOllama() as ollama, open_office(tmp_path_factory.mktemp("quota"), ollama=ollama.url, tokens_per_day=50) as opened:
-        wait_for(lambda: opened.services.chat_model())
+        wait_for(opened.services.models.chat_models)
         upload(opened.linh.http)
         opened.work_off()
         opened.ollama = ollama
@@ -114,7 +114,7 @@ def test_quotations_cost_nothing(tmp_path):
 
 def test_without_a_limit_nothing_is_counted(tmp_path):
     with FakeOllama() as ollama, open_office(tmp_path, ollama=ollama.url) as office:
-        wait_for(lambda: office.services.chat_model())
+        wait_for(office.services.models.chat_models)
         upload(office.linh.http)
         office.work_off()
         assert list(events(office.linh.http, ask(office.linh.http)["reply_id"]))[-1][1]["model"] == "gpt-oss"
@@ -153,7 +153,7 @@ def test_what_was_counted_of_a_deleted_person_goes_too(tmp_path):
 def test_a_stopped_answer_counts_what_was_read_and_written(settings):
     with FakeOllama(answer=lambda messages: "word " * 500, token_delay_s=0.02) as ollama:
         services = open_services(replace(settings, ollama_urls=(ollama.url,), tokens_per_day=1000), "app")
-        wait_for(lambda: services.chat_model())
+        wait_for(services.models.chat_models)
 
         async def story():
             replies = Replies(services)

@@ -59,7 +59,7 @@ def ollama():
 @pytest.fixture
 def with_model(settings, ollama):
     opened = open_services(replace(settings, ollama_urls=(ollama.url,)), "cli")
-    wait_for(lambda: opened.chat_model())
+    wait_for(opened.models.chat_models)
     add_passages(opened, LINH, WARRANTY)
     yield opened
     opened.close()

@@ -107,7 +107,7 @@ def test_a_turn_that_is_left_holds_no_place(library, snapshots):
 def test_a_turn_that_is_left_closes_the_models_request(settings):
     with FakeOllama(token_delay_s=0.02, answer=lambda messages: "word " * 400) as ollama:
         services = open_services(replace(settings, ollama_urls=(ollama.url,)), "cli")
-        wait_for(services.chat_model)
+        wait_for(services.models.chat_models)
         add_passages(services, LINH, WARRANTY)
 
         async def story(replies):

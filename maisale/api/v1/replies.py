@@ -39,9 +39,9 @@ def router(running: Callable[[], Replies]) -> APIRouter:
     ) -> StreamingResponse:
         """Follow an answer as server-sent events.
 
-        `delta` carries the next characters as {"text"}, its id is how many came so far; `state` says what is being done; `done` carries the whole
-        answer as GET /v1/replies/{reply_id} does, and ends the stream. Who comes back sends Last-Event-ID and gets the rest.
-        Leaving does not stop the answer.
+        `delta` carries the next characters as {"text"}, its id is how many came so far; `state` says what is being done, and while it is queued for a
+        model its place in the line; `done` carries the whole answer as GET /v1/replies/{reply_id} does, and ends the stream. Who comes back sends
+        Last-Event-ID and gets the rest. Leaving does not stop the answer.
         """
         sent = _characters(last_event_id)
         first = await running().current(caller.scope, reply_id)  # refused in words, before a stream begins
@@ -75,7 +75,7 @@ async def _events(snapshots: AsyncIterator[Reply], sent: int) -> AsyncIterator[b
                 if reply.ended:
                     yield _event("done", orjson.Fragment(plain.answer_json(reply)), sent)
                     return
-                if (state := {"state": reply.state, "step": reply.step}) != said:
+                if (state := {"state": reply.state, "step": reply.step, "place_in_line": reply.place_in_line}) != said:
                     said = state
                     yield _event("state", state)
         except MaiSaleError as problem:  # its conversation was deleted meanwhile

@@ -125,7 +125,8 @@ class Answer(BaseModel):
     message_id: str = Field(description="of the question")
     reply_id: str
     state: Literal["waiting", "running", "done", "stopped", "interrupted", "failed"]
-    step: str
+    step: str = Field(description="While it runs: searching, queued (all models are writing for others), reading or writing.")
+    place_in_line: int = Field(description="While it is queued: 1 is next.")
     text: str
     citations: list[dict[str, Any]]
     retrieval: dict[str, Any] | None = Field(description="How the sources were found; null until then.")
