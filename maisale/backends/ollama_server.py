@@ -80,7 +80,7 @@ class OllamaServer:
                 self._look()
             except Exception:  # a server that answers nonsense must not end the watch
                 log.exception("The look at Ollama failed")
-                self._away("Ollama could not be asked; the log says more.")
+                self._away("away", f"Ollama at {self.url} could not be asked. The log says more.")
             self._closed.wait(max(0.0, self._every_s - (time.monotonic() - began)))
 
     def _look(self) -> None:
@@ -95,7 +95,7 @@ class OllamaServer:
             self._slow_checks = self._slow_checks + 1 if slow else 0
             if slow and self._slow_checks < 2 and self._seen.status.reachable:
                 return  # a busy host may be late once
-            self._away(_why(problem, self.url))
+            self._away(*_why(problem, self.url))
 
     def _found(self, http: httpx.Client, models: list[dict[str, Any]]) -> None:
         generation = self._describe(http, _choose(self._settings.generation_model, models))
@@ -131,7 +131,7 @@ class OllamaServer:
     def noticed(self, problem: Exception, model: str) -> None:
         """A real call failed: what it says about the server counts at once."""
         if isinstance(problem, (ConnectionError, httpx.ConnectError, httpx.ConnectTimeout)):
-            self._away(_why(problem, self.url))
+            self._away(*_why(problem, self.url))
         elif wire.missing(problem):
             self._without(model)
 
@@ -145,8 +145,8 @@ class OllamaServer:
             seen = replace(seen, status=status, embedding=None)
         self._keep(seen)
 
-    def _away(self, cause: str) -> None:
-        self._keep(Seen(ModelStatus(self.url, False, None, None, (), cause, time.time())))
+    def _away(self, trouble: str, cause: str) -> None:
+        self._keep(Seen(ModelStatus(self.url, False, None, None, (), cause, time.time(), trouble=trouble)))
 
 
 def _models(http: httpx.Client) -> list[dict[str, Any]]:
@@ -185,9 +185,10 @@ def _short(name: str) -> str:
     return name.removesuffix(":latest")
 
 
-def _why(problem: Exception, url: str) -> str:
+def _why(problem: Exception, url: str) -> tuple[str, str]:
+    """ModelStatus.trouble and .cause."""
     if isinstance(problem, (ConnectionError, httpx.ConnectError, httpx.ConnectTimeout)):
-        return f"Ollama at {url} cannot be reached. Is `ollama serve` running?"
+        return "away", f"Ollama at {url} cannot be reached. Is `ollama serve` running?"
     if isinstance(problem, httpx.TimeoutException):
-        return f"Ollama at {url} does not answer in time."
-    return f"What answers at {url} is not Ollama. Check OLLAMA_HOST and OLLAMA_PORT."
+        return "late", f"Ollama at {url} does not answer in time. Is the machine busy, or something else listening there?"
+    return "other", f"What answers at {url} is not Ollama. Check OLLAMA_HOST and OLLAMA_PORT."

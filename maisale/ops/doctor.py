@@ -133,13 +133,18 @@ def _models(services: Services) -> Iterator[Finding]:
     while not services.models.status.checked_at and time.monotonic() < ends:
         time.sleep(0.05)
     status = services.models.status
-    if not status.reachable:
-        yield Finding("Ollama", LOOK, f"{status.url} does not answer; quotations answer", "Start it with `ollama serve`, or set OLLAMA_HOST.")
-    elif status.missing:
+    for one in status.servers:
+        has = " and ".join(filter(None, (one.generation, one.embedding))) or "no model of ours"
+        if one.reachable:
+            yield Finding("Ollama", OK, f"{one.url} answers with {has}")
+        else:
+            words, _, todo = one.cause.partition(". ")
+            yield Finding("Ollama", LOOK, words, f"{todo} OLLAMA_HOST says where it is looked for.")
+    if status.missing:
         pulls = " and ".join(f"`ollama pull {model}`" for model in status.missing)
-        yield Finding("Ollama", LOOK, f"{status.url} answers and lacks {', '.join(status.missing)}", f"Run {pulls}.")
-    else:
-        yield Finding("Ollama", OK, f"{status.url} answers with {status.generation} and {status.embedding}")
+        yield Finding("Models", LOOK, f"{' and '.join(status.missing)} is on no server that answers", f"Run {pulls}.")
+    if not status.generation:
+        yield Finding("Answers", LOOK, "are quotations: no model writes them", "See what is said of Ollama.")
 
 
 def _backups(settings: Settings) -> Iterator[Finding]:

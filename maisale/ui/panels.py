@@ -99,8 +99,12 @@ def banners(now: Condition, language: str) -> str:
     lines = []
     if now.worker_away:
         lines.append(_amber(say(language, "worker_away"), say(language, "worker_away_still"), kind="worker"))
+    away = [one for one in now.models.servers if not one.reachable]
     if not now.models.generation:
         lines.append(_amber(say(language, "no_model"), say(language, "no_model_still"), _what_to_do(now, language), say(language, "what_to_do")))
+    elif away:
+        words = say(language, "servers_away", n=len(away), all=len(now.models.servers))
+        lines.append(_amber(words, say(language, "servers_away_still"), _servers(now.models, language), say(language, "which_servers")))
     elif now.embedder_away:
         lines.append(_amber(say(language, "embedder_away"), say(language, "embedder_away_still")))
     elif not now.models.embedding:
@@ -123,12 +127,27 @@ def _amber(what: str, still: str, more: str = "", more_name: str = "", kind: str
 def _what_to_do(now: Condition, language: str) -> str:
     """The lines to run, what they need, and the smaller way."""
     missing = now.models.missing or (now.generation_model, now.embedding_model)
-    why = say(language, "model_missing" if now.models.reachable else "model_away", url=now.models.url)
+    if len(now.models.servers) > 1:
+        why = _servers(now.models, language)
+    else:
+        why = f'<p>{esc(say(language, "model_missing" if now.models.reachable else "model_away", url=now.models.url))}</p>'
     pulls = "\n".join(f"ollama pull {model}" for model in missing)
     names = {"generation": now.generation_model, "embedding": now.embedding_model}
     memory = say(language, "model_memory" if now.generation_model in MEASURED_MODELS else "model_memory_other", **names)
     smaller = f"ollama pull {SMALL_MODEL}\nGENERATION_MODEL={SMALL_MODEL} python app.py"
-    return f'<p>{esc(why)}</p><pre>{esc(pulls)}</pre><p>{esc(memory)}</p><p>{say(language, "model_smaller")}</p><pre>{smaller}</pre>'
+    return f'{why}<pre>{esc(pulls)}</pre><p>{esc(memory)}</p><p>{say(language, "model_smaller")}</p><pre>{smaller}</pre>'
+
+
+def _servers(models: ModelStatus, language: str) -> str:
+    """Each with its state."""
+    return f"<ul>{''.join(f'<li>{esc(_state(one, language))}</li>' for one in models.servers)}</ul>"
+
+
+def _state(one: ModelStatus, language: str) -> str:
+    if one.trouble:
+        return say(language, f"server_{one.trouble}", url=one.url)
+    has = ", ".join(filter(None, (one.generation, one.embedding)))
+    return say(language, "server_has", url=one.url, models=has) if has else say(language, "server_lacks", url=one.url)
 
 
 def empty_page(suggestions: Sequence[tuple[str, str]], models: ModelStatus, language: str, upload_mb: int, may_write: bool) -> str:
@@ -138,7 +157,7 @@ def empty_page(suggestions: Sequence[tuple[str, str]], models: ModelStatus, lang
         for question, name in suggestions
     )
     if models.generation:
-        words = say(language, "answered_by_model", model=models.generation, host=_host(models.url, language))
+        words = say(language, "answered_by_model", model=models.generation, host=_hosts(models, language))
     else:
         words = say(language, "answered_by_quotations")
     return (
@@ -147,6 +166,12 @@ def empty_page(suggestions: Sequence[tuple[str, str]], models: ModelStatus, lang
         f'{drop_zone(language, "chat", upload_mb) if may_write else ""}'
         f'<p class="who">{dot("ok" if models.generation else "amber")}{esc(words)}</p></section>'
     )
+
+
+def _hosts(models: ModelStatus, language: str) -> str:
+    """Where answers are written."""
+    writing = [one.url for one in models.servers if one.generation] or [models.url]
+    return ", ".join(dict.fromkeys(_host(url, language) for url in writing))
 
 
 def _host(url: str, language: str) -> str:

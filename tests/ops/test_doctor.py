@@ -1,8 +1,11 @@
 """The page that says how an instance is."""
 
+from dataclasses import replace
+
 import pytest
 from desk import Desk
 
+from fake_ollama import FakeOllama
 from maisale.library.deletion import remove_document
 from maisale.ops import doctor
 from maisale.services import open_services
@@ -48,7 +51,21 @@ def test_a_deletion_that_is_overdue_is_wrong(services, tmp_path):
 
 
 def test_without_a_model_server_it_says_what_to_start(services):
-    assert "ollama serve" in said(services)["Ollama"].todo
+    found = said(services)
+    assert "ollama serve" in found["Ollama"].todo and found["Ollama"].state == found["Answers"].state == doctor.LOOK
+
+
+def test_every_model_server_is_named_with_its_state(settings):
+    with FakeOllama(("bge-m3",)) as reading:
+        opened = open_services(replace(settings, ollama_urls=(reading.url, "http://127.0.0.1:9")), "cli")
+        found = [one for one in doctor.examine(opened) if one.about in ("Ollama", "Models")]
+        opened.close()
+    assert [one.state for one in found] == [doctor.OK, doctor.LOOK, doctor.LOOK]
+    assert [one.words for one in found] == [
+        f"{reading.url} answers with bge-m3",
+        "Ollama at http://127.0.0.1:9 cannot be reached",
+        "gpt-oss is on no server that answers",
+    ]
 
 
 ADDRESSES = [("0.0.0.0", "", doctor.LOOK), ("0.0.0.0", "https://chat.example", doctor.OK), ("127.0.0.1", "", doctor.OK)]
