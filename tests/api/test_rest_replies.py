@@ -72,6 +72,18 @@ def test_who_comes_back_gets_exactly_the_rest(linh, ollama, at_length):
     assert text_of(first) + text_of(again) == again[-1][1]["text"]
 
 
+def test_who_waits_for_a_model_is_told_the_place_in_the_line(linh, at_length):
+    first, second = ask(linh)["reply_id"], ask(linh)["reply_id"]
+    for kind, data, _ in events(linh, second):
+        if kind == "state" and data["step"] == "queued":
+            break
+    answer = linh.get(f"/v1/replies/{second}").json()
+    assert (data["place_in_line"], answer["step"], answer["place_in_line"], answer["done"]) == (1, "queued", 1, False)
+    linh.post(f"/v1/replies/{first}/stop")
+    begun = next(data for kind, data, _ in events(linh, second) if kind == "state" and data["step"] == "writing")
+    assert begun["place_in_line"] == 0 and linh.post(f"/v1/replies/{second}/stop").json()["state"] == "stopped"
+
+
 @pytest.mark.parametrize("sent", [0, 1, 17, 10_000])
 def test_an_answer_that_has_ended_is_resumed_too(linh, sent):
     whole = answered(linh)

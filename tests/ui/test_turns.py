@@ -33,6 +33,15 @@ def test_the_number_of_sources_is_said_while_they_are_read():
     assert shown[0]["metadata"]["title"] == "Đang đọc 1 nguồn"
 
 
+@pytest.mark.parametrize(("place", "language", "words"), [
+    (1, "en", "next in line"), (2, "en", "2nd in line"), (3, "en", "3rd in line"), (11, "en", "11th in line"), (23, "en", "23rd in line"),
+    (1, "vi", "thứ 1 trong hàng"),
+])  # fmt: skip
+def test_who_waits_for_a_model_sees_the_place(place, language, words):
+    shown = answer(replace(REPLY, state="running", step="queued", place_in_line=place, text=""), language)
+    assert shown[0]["metadata"]["title"].endswith(words)
+
+
 def test_thinking_is_folded_away():
     shown = answer(replace(REPLY, thinking="Let me see."), "en")
     assert shown[0]["metadata"] == {"title": "Thinking", "status": "done"} and shown[1]["content"].startswith("So it is")
