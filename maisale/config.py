@@ -25,6 +25,9 @@ class Settings:
     sql_pool: int = 10  # connections that read a Postgres database, in each process
     chroma_path: str = ""  # empty: chroma_db in data_dir
     ollama_urls: tuple[str, ...] = ("http://127.0.0.1:11434",)
+    ollama_ca: str = ""  # file of the authority that signed their certificates; empty: a public one
+    ollama_cert: str = ""  # file of our own, for servers that ask for it
+    ollama_key: str = ""
     generation_model: str = "gpt-oss"
     embedding_model: str = "bge-m3"
     num_ctx: int = 16384  # tokens; facts of gpt-oss: thinking and sources together want 16 k
@@ -33,6 +36,9 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7860
     public_url: str = ""
+    tls_cert: str = ""  # file; empty: HTTP
+    tls_key: str = ""
+    tls_client_ca: str = ""  # whose certificates callers must have; empty: none
     workers: int = 4  # job slots; 0: no worker beside the app
     embed_concurrency: int = 2
     retrieval_candidates: int = 20
@@ -89,7 +95,7 @@ class Settings:
         if self.public_url:
             return self.public_url.rstrip("/")
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return f"{'https' if self.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def elsewhere(self) -> dict[str, tuple[str, ...]]:
@@ -126,6 +132,9 @@ def from_env(environ: Mapping[str, str], folder: Path = Path()) -> Settings:
         sql_pool=given.whole("SQL_POOL", 10, 1, 1000),
         chroma_path=given.text("CHROMA_PATH"),
         ollama_urls=_ollama_urls(given.text("OLLAMA_HOST", "localhost"), given.whole("OLLAMA_PORT", 11434, 1, 65535)),
+        ollama_ca=given.text("OLLAMA_CA"),
+        ollama_cert=given.text("OLLAMA_CERT"),
+        ollama_key=given.text("OLLAMA_KEY"),
         generation_model=_model_name("GENERATION_MODEL", given.text("GENERATION_MODEL", "gpt-oss")),
         embedding_model=_model_name("EMBEDDING_MODEL", given.text("EMBEDDING_MODEL", "bge-m3")),
         num_ctx=given.whole("NUM_CTX", 16384, 2048, 1 << 20),
@@ -134,6 +143,9 @@ def from_env(environ: Mapping[str, str], folder: Path = Path()) -> Settings:
         host=given.text("HOST", "0.0.0.0" if on_space else "127.0.0.1"),
         port=given.whole("PORT", 7860, 0, 65535),
         public_url=given.url("PUBLIC_URL"),
+        tls_cert=given.text("TLS_CERT"),
+        tls_key=given.text("TLS_KEY"),
+        tls_client_ca=given.text("TLS_CLIENT_CA"),
         workers=given.whole("WORKERS", 4, 0, 64),
         embed_concurrency=given.whole("EMBED_CONCURRENCY", 2, 1, 64),
         retrieval_candidates=given.whole("RETRIEVAL_CANDIDATES", 20, 1, 200),

@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from maisale import certificates
 from maisale.access import people, sessions
 from maisale.access.heads import BoundedHeads
 from maisale.access.limits import Limits
@@ -104,14 +105,15 @@ class Life:
         await asyncio.to_thread(replies.services.close)
 
     def serve(self, app: FastAPI) -> int:
-        """Serves until SIGINT or SIGTERM. Raises Misconfigured when the address is taken."""
+        """Serves until SIGINT or SIGTERM. Raises Misconfigured when the address is taken or a certificate cannot be used."""
         settings = self._read_settings()
         sys.setswitchinterval(SWITCH_S)
+        tls = certificates.for_app(settings)
         listening = _listen(settings)
         proxies = {"proxy_headers": bool(settings.trusted_proxies), "forwarded_allow_ips": settings.trusted_proxies or None}
         log_to_stderr("%(levelname)s %(name)s: %(message)s")
         bounds = {"http": BoundedHeads, "timeout_graceful_shutdown": CLOSING_S, "server_header": False}
-        config = uvicorn.Config(app, log_config=None, log_level="warning", **bounds, **proxies)
+        config = uvicorn.Config(app, log_config=None, log_level="warning", **bounds, **proxies, ssl_context_factory=tls and (lambda *_: tls))
         uvicorn.Server(config).run(sockets=[listening])
         return 0
 

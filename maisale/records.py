@@ -415,7 +415,7 @@ class ModelStatus:
     cause: str = ""
     checked_at: float = 0.0
     well_since: float | None = None  # reachable with the embedding model, without a break; not of a single server
-    trouble: str = ""  # why a single server is not reachable: away, late or other (it is not Ollama)
+    trouble: str = ""  # why a single server is not reachable: away, late, other (it is not Ollama), or as backends/ollama_tls.py has them
     servers: tuple[ModelStatus, ...] = ()  # each of them, of what they offer together
 
 

@@ -108,9 +108,10 @@ class FakeOllama:
     """The server. Lists and counters may be read, and models added or removed, at any time from the test."""
 
     def __init__(self, models=("gpt-oss", "bge-m3"), *, port=0, strict=True, version="0.33.0", answer=None, token_delay_s=0.0, load_s=0.0, embed_s=0.0,
-                 max_queue=512, max_loaded=3, too_long="truncate"):  # fmt: skip
+                 max_queue=512, max_loaded=3, too_long="truncate", tls=None):  # fmt: skip
         self.models: dict[str, FakeModel] = {}
         self.port, self.strict, self.version = port, strict, version
+        self.tls = tls  # an ssl.SSLContext: https, as a proxy in front of Ollama speaks it
         self.answer = answer or cite_the_first_passage
         self.token_delay_s, self.load_s, self.embed_s = token_delay_s, load_s, embed_s
         self.max_queue, self.max_loaded = max_queue, max_loaded
@@ -128,7 +129,7 @@ class FakeOllama:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def add(self, name: str) -> FakeModel:
         known = LIBRARY.get(name.partition(":")[0], FakeModel(name))
@@ -190,7 +191,7 @@ class FakeOllama:
     async def _serve(self, ready: threading.Event) -> None:
         self._stopping, self._load_lock = asyncio.Event(), asyncio.Lock()
         self._connections: set[asyncio.Task] = set()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=self.tls)
         self.port = server.sockets[0].getsockname()[1]
         ready.set()
         await self._stopping.wait()

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import time
@@ -28,10 +29,11 @@ def free_port() -> int:
 class RunningApp:
     """`python app.py` on a folder of its own. As a context manager it is stopped by SIGTERM at the end."""
 
-    def __init__(self, folder: Path, ollama: str = NOWHERE, **settings: str):
-        self.folder = folder
+    def __init__(self, folder: Path, ollama: str = NOWHERE, tls: ssl.SSLContext | None = None, **settings: str):
+        """tls: what it is asked with when it serves HTTPS."""
+        self.folder, self.tls = folder, tls
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.log = folder / "app.log"
         self.settings = {
             "DATA_DIR": str(folder / "data"),
@@ -60,7 +62,7 @@ class RunningApp:
             if self.process.poll() is not None:
                 raise AssertionError(f"the app ended with {self.process.returncode}:\n{self.log.read_text()[-4000:]}")
             try:
-                if httpx.get(f"{self.url}/healthz", timeout=2).status_code == 200:
+                if httpx.get(f"{self.url}/healthz", timeout=2, verify=self.tls or True).status_code == 200:
                     return self
             except httpx.TransportError:
                 time.sleep(0.1)

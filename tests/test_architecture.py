@@ -22,7 +22,7 @@ FLOORS = [
     {"maisale.flow"},
     {"maisale.store"},
     {"maisale.services", "maisale.backends"},
-    {"maisale.contracts", "maisale.bell", "maisale.frequency", "maisale.meaning", "maisale.pipes", "maisale.redaction"},
+    {"maisale.certificates", "maisale.contracts", "maisale.bell", "maisale.frequency", "maisale.meaning", "maisale.pipes", "maisale.redaction"},
     {"maisale.identifiers"},
     {"maisale.records", "maisale.text", "maisale.stemming", "maisale.config"},
     {"maisale.errors", "maisale.tracebacks", "maisale.client", "maisale"},

@@ -167,7 +167,7 @@ def _come_in(answer: Response, request: Request, served: Served, session: str) -
 def _page(request: Request, html: str, status: int = 200) -> Response:
     answer = HTMLResponse(html, status, {"Cache-Control": "no-store"})
     if request.query_params.get("lang") in LANGUAGES:
-        answer.set_cookie(LANGUAGE_COOKIE, language_of(request), max_age=LANGUAGE_S, path="/", samesite="lax")
+        answer.set_cookie(LANGUAGE_COOKIE, language_of(request), max_age=LANGUAGE_S, path="/", samesite="lax", secure=request.url.scheme == "https")
     return answer
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import replace
 
+from maisale import certificates
 from maisale.backends.ollama_chat import FIRST_TOKEN_S, IDLE_S, OllamaChat
 from maisale.backends.ollama_embedding import QUERY_WAIT_S, READ_S, OllamaEmbedder, Seat
 from maisale.backends.ollama_server import CHECK_EVERY_S, OllamaServer
@@ -18,15 +19,16 @@ from maisale.records import ModelStatus
 
 
 class OllamaServers:
-    """`status` is kept in memory: reading it never waits."""
+    """`status` is kept in memory: reading it never waits. Raises Misconfigured for a certificate that cannot be used."""
 
     def __init__(self, settings: Settings, *, every_s: float = CHECK_EVERY_S, first_token_s: float = FIRST_TOKEN_S, idle_s: float = IDLE_S,
                  embed_read_s: float = READ_S, query_wait_s: float = QUERY_WAIT_S):  # fmt: skip
         self._settings = settings
         self._first_token_s, self._idle_s, self._query_wait_s = first_token_s, idle_s, query_wait_s
         self._lock = threading.Lock()
-        self._servers = [OllamaServer(url, settings, self._changed, every_s) for url in settings.ollama_urls]
-        self._seats = {one.url: Seat(one.url, settings.embed_concurrency, one.noticed, embed_read_s) for one in self._servers}
+        tls = certificates.for_ollama(settings)  # one for all connections: reading the certificates takes 20 ms and more
+        self._servers = [OllamaServer(url, settings, tls, self._changed, every_s) for url in settings.ollama_urls]
+        self._seats = {one.url: Seat(one.url, tls, settings.embed_concurrency, one.noticed, embed_read_s) for one in self._servers}
         self._with_vectors: tuple[OllamaServer, ...] = ()  # those whose vectors can be compared with each other, in the order of the settings
         self._embedder: OllamaEmbedder | None = None
         self._status = _together([one.seen.status for one in self._servers], None)
@@ -61,7 +63,7 @@ class OllamaServers:
 
     def _chat(self, server: OllamaServer, name: str, trained: int | None) -> OllamaChat:
         context = min(self._settings.num_ctx, trained or self._settings.num_ctx)
-        return OllamaChat(server.url, name, context, on_problem=server.noticed, first_token_s=self._first_token_s, idle_s=self._idle_s)
+        return OllamaChat(server.url, server.tls, name, context, on_problem=server.noticed, first_token_s=self._first_token_s, idle_s=self._idle_s)
 
     def _changed(self) -> None:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -27,14 +28,14 @@ NUM_KEEP = 4  # tokens that Ollama 0.33 keeps at the front when it cuts the midd
 class OllamaChat:
     """One model, for one answer: after `stream` its marks say what happened to the prompt."""
 
-    def __init__(self, url: str, name: str, context_tokens: int, *, on_problem: Callable[[Exception, str], None],
+    def __init__(self, url: str, tls: ssl.SSLContext, name: str, context_tokens: int, *, on_problem: Callable[[Exception, str], None],
                  first_token_s: float = FIRST_TOKEN_S, idle_s: float = IDLE_S):  # fmt: skip
         self.url, self.name, self.context_tokens = url, name, context_tokens
         self.answer_tokens = context_tokens // ANSWER_SHARE  # leave them free: the prompt may take the rest
         self.prompt_tokens: int | None = None  # as Ollama counted them
         self.prompt_was_cut = False  # Ollama dropped a part of the prompt without saying so: the rules and sources may be gone
         self.answer_was_cut = False  # it reached answer_tokens
-        self._on_problem, self._first_token_s, self._idle_s = on_problem, first_token_s, idle_s
+        self._tls, self._on_problem, self._first_token_s, self._idle_s = tls, on_problem, first_token_s, idle_s
 
     async def stream(self, messages: Sequence[BaseMessage]) -> AsyncIterator[Delta]:
         """The answer as it is written. Closing the iterator closes the upstream request.
@@ -68,7 +69,7 @@ class OllamaChat:
         begun = False
         try:
             # A client of its own: closing it closes the connection, and it belongs to this event loop.
-            async with wire.async_client(self.url, read_s=self._first_token_s + self._idle_s) as client:
+            async with wire.async_client(self.url, self._tls, read_s=self._first_token_s + self._idle_s) as client:
                 answer = await client.chat(model=self.name, messages=asked, stream=True, think=self._think(), options=self._options())
                 async with aclosing(answer) as chunks:
                     while (chunk := await self._next(chunks, begun)) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -29,9 +30,9 @@ _Ask = Callable[[list[str]], _Rows]
 class Seat:
     """Our place at one server: its connections, and the turns of bulk work there. For threads."""
 
-    def __init__(self, url: str, turns: int, on_problem: Callable[[Exception, str], None], read_s: float = READ_S):
+    def __init__(self, url: str, tls: ssl.SSLContext, turns: int, on_problem: Callable[[Exception, str], None], read_s: float = READ_S):
         self.url, self.on_problem = url, on_problem
-        self.bulk, self.queries = wire.client(url, read_s), wire.client(url, read_s)
+        self.bulk, self.queries = wire.client(url, tls, read_s), wire.client(url, tls, read_s)
         self.taken = 0  # bulk requests that are answered or wait for their turn
         self._turns, self._lock = threading.Semaphore(turns), threading.Lock()
 

@@ -6,6 +6,7 @@ Which server is asked for what is decided in ollama.py; what each model does is 
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from maisale.backends import ollama_tls
 from maisale.backends import ollama_wire as wire
 from maisale.config import Settings
 from maisale.records import ModelStatus
@@ -46,8 +48,8 @@ class Seen:
 class OllamaServer:
     """`seen` is kept in memory: reading it never waits. changed: told after every look, and when a call has shown more; by several threads."""
 
-    def __init__(self, url: str, settings: Settings, changed: Callable[[], None], every_s: float = CHECK_EVERY_S):
-        self.url = url
+    def __init__(self, url: str, settings: Settings, tls: ssl.SSLContext, changed: Callable[[], None], every_s: float = CHECK_EVERY_S):
+        self.url, self.tls = url, tls
         self._settings, self._changed, self._every_s = settings, changed, every_s
         self._lock = threading.Lock()
         self._seen = Seen(ModelStatus(url, reachable=False, generation=None, embedding=None, cause="Ollama was not asked yet."))
@@ -87,7 +89,7 @@ class OllamaServer:
         """Ask the server, and keep what it has."""
         try:
             # GET /api/tags touches no model; /api/ps waits while one is loading (Ollama 0.33).
-            with httpx.Client(base_url=self.url, timeout=CHECK_TIMEOUT, verify=wire.tls(), trust_env=False) as http:
+            with httpx.Client(base_url=self.url, timeout=CHECK_TIMEOUT, verify=self.tls, trust_env=False) as http:
                 self._found(http, _models(http))
             self._slow_checks = 0
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as problem:
@@ -130,7 +132,7 @@ class OllamaServer:
 
     def noticed(self, problem: Exception, model: str) -> None:
         """A real call failed: what it says about the server counts at once."""
-        if isinstance(problem, (ConnectionError, httpx.ConnectError, httpx.ConnectTimeout)):
+        if ollama_tls.trouble(problem) or isinstance(problem, (ConnectionError, httpx.ConnectError, httpx.ConnectTimeout)):
             self._away(*_why(problem, self.url))
         elif wire.missing(problem):
             self._without(model)
@@ -187,6 +189,8 @@ def _short(name: str) -> str:
 
 def _why(problem: Exception, url: str) -> tuple[str, str]:
     """ModelStatus.trouble and .cause."""
+    if trouble := ollama_tls.trouble(problem):
+        return trouble, ollama_tls.sentence(trouble, url)
     if isinstance(problem, (ConnectionError, httpx.ConnectError, httpx.ConnectTimeout)):
         return "away", f"Ollama at {url} cannot be reached. Is `ollama serve` running?"
     if isinstance(problem, httpx.TimeoutException):

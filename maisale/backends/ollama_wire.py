@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import ssl
-from functools import cache
 
 import httpx
 
+from maisale.backends import ollama_tls
 from maisale.errors import MaiSaleError, ModelFailed, ModelUnavailable
 
 # ollama 0.6.3 parses OLLAMA_HOST when it is imported and raises on what it cannot read. Settings has read it already, and takes several hosts.
@@ -40,27 +40,21 @@ _FAILURES = (
 )
 
 
-def client(url: str, read_s: float) -> ollama.Client:
+def client(url: str, tls: ssl.SSLContext, read_s: float) -> ollama.Client:
     """A client for threads. read_s: for the whole silence of a cold load, a queue and the work."""
-    return ollama.Client(host=url, event_hooks={"request": [_without_key]}, **_how(read_s))
+    return ollama.Client(host=url, event_hooks={"request": [_without_key]}, **_how(tls, read_s))
 
 
-def async_client(url: str, read_s: float) -> ollama.AsyncClient:
+def async_client(url: str, tls: ssl.SSLContext, read_s: float) -> ollama.AsyncClient:
     async def without_key(request: httpx.Request) -> None:
         _without_key(request)
 
-    return ollama.AsyncClient(host=url, event_hooks={"request": [without_key]}, transport=_WholeLines(), **_how(read_s))
+    return ollama.AsyncClient(host=url, event_hooks={"request": [without_key]}, transport=_WholeLines(tls), **_how(tls, read_s))
 
 
-def _how(read_s: float) -> dict:
+def _how(tls: ssl.SSLContext, read_s: float) -> dict:
     # No proxy from the environment for internal hosts; a redirect would turn POST into GET.
-    return {"timeout": httpx.Timeout(read_s, connect=CONNECT_S, write=30, pool=CONNECT_S), "verify": tls(), "trust_env": False, "follow_redirects": False}
-
-
-@cache
-def tls() -> ssl.SSLContext:
-    """One for all connections: reading the certificates takes 20 ms and more."""
-    return httpx.create_ssl_context(trust_env=False)
+    return {"timeout": httpx.Timeout(read_s, connect=CONNECT_S, write=30, pool=CONNECT_S), "verify": tls, "trust_env": False, "follow_redirects": False}
 
 
 def _without_key(request: httpx.Request) -> None:
@@ -73,6 +67,8 @@ def in_words(problem: Exception, url: str, model: str, *, begun: bool = False) -
     log.warning("Ollama at %s, model %s: %s %s", url, model, type(problem).__name__, getattr(problem, "status_code", ""))
     if begun:
         return ModelFailed(f"The answer broke off: {_cause(problem)}. What came is kept; ask again for the rest.")
+    if trouble := ollama_tls.trouble(problem):
+        return ModelUnavailable(ollama_tls.sentence(trouble, url))
     if isinstance(problem, (ConnectionError, httpx.ConnectError, httpx.ConnectTimeout)):
         return ModelUnavailable(f"Ollama at {url} cannot be reached. Is `ollama serve` running?")
     if isinstance(problem, httpx.TimeoutException):
@@ -117,8 +113,8 @@ def _cause(problem: Exception) -> str:
 class _WholeLines(httpx.AsyncBaseTransport):
     """Answers in which U+0085 is escaped: httpx 0.28 takes it for the end of a line, and Ollama sends it as it is."""
 
-    def __init__(self) -> None:
-        self._inner = httpx.AsyncHTTPTransport(verify=tls(), trust_env=False)
+    def __init__(self, tls: ssl.SSLContext):
+        self._inner = httpx.AsyncHTTPTransport(verify=tls, trust_env=False)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         request.headers["accept-encoding"] = "identity"

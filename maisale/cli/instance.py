@@ -36,6 +36,7 @@ def own_instance(**settings: str) -> Iterator[tuple[str, str]]:
         port, key = _free_port(), secrets.token_urlsafe(32)
         own = {"DATA_DIR": folder, "HOST": "127.0.0.1", "PORT": str(port), "X_API_KEY_ADMIN": key, "OLLAMA_HOST": NO_MODEL}
         nothing = {"DATABASE_URL": "", "CHROMA_PATH": ""}  # that would lie outside of the folder
+        nothing |= {"TLS_CERT": "", "TLS_KEY": "", "TLS_CLIENT_CA": ""}
         log = Path(folder) / "app.log"
         with log.open("wb") as out:
             app = subprocess.Popen(

@@ -183,8 +183,8 @@ def _leaves(settings: Settings) -> Iterator[Finding]:
 
 
 def _door(settings: Settings) -> Iterator[Finding]:
-    if settings.host not in ("127.0.0.1", "localhost", "::1") and not settings.public_url.startswith("https://"):
-        todo = "Put a proxy with HTTPS in front and set PUBLIC_URL, or set HOST to 127.0.0.1."
+    if settings.host not in ("127.0.0.1", "localhost", "::1") and not settings.address.startswith("https://"):
+        todo = "Set TLS_CERT and TLS_KEY, put a proxy with HTTPS in front and set PUBLIC_URL, or set HOST to 127.0.0.1."
         yield Finding("Address", LOOK, f"{settings.host}:{settings.port} answers other machines without encryption", todo)
     else:
         yield Finding("Address", OK, settings.address)

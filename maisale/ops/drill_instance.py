@@ -66,6 +66,7 @@ class Instance:
         self.url = f"http://127.0.0.1:{self._port}"
         own = {"DATA_DIR": str(folder / "data"), "DATABASE_URL": "", "CHROMA_PATH": "", "BACKUP_DIR": ""}  # the last three would lie outside of it
         own |= {"HOST": "127.0.0.1", "PORT": str(self._port), "X_API_KEY_ADMIN": KEY, "OLLAMA_HOST": NO_MODEL}
+        own |= {"TLS_CERT": "", "TLS_KEY": "", "TLS_CLIENT_CA": ""}
         # Searched by the vector index whatever the size: it is what the drills break. A load works faster than people.
         self.environ = {**environ, **own, "VECTORS": "chroma", "RATE_LIMIT": "1000", **settings}
         self._process: subprocess.Popen | None = None

@@ -55,7 +55,7 @@ class Line:
     def __init__(self, url: str):
         wide = httpx.Limits(max_connections=400, max_keepalive_connections=100, keepalive_expiry=2.0)  # uvicorn closes after 5 s
         self.url = url.rstrip("/")
-        self._http = httpx.AsyncClient(base_url=self.url, timeout=ANSWER_S, limits=wide, trust_env=False)
+        self._http = httpx.AsyncClient(base_url=self.url, timeout=ANSWER_S, limits=wide, verify=httpx.create_ssl_context(), trust_env=False)  # SSL_CERT_FILE
         self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # a caller's session must not become everybody's
 
     async def __aenter__(self) -> Line:

@@ -12,6 +12,7 @@ from maisale.ui.documents import drop_zone, menu_button
 from maisale.ui.markup import bar, dot, esc, icon, tool
 from maisale.ui.texts import say
 
+CERTIFICATES = ("untrusted", "expired", "other_name", "wants_ours", "no_tls")  # what to install or to pull is no help against these
 SMALL_MODEL = "qwen3:4b"  # about 2.5 GB, knows Vietnamese
 MEASURED_MODELS = ("gpt-oss", "gpt-oss:20b", "gpt-oss:latest")  # whose memory the banner can name
 
@@ -100,7 +101,9 @@ def banners(now: Condition, language: str) -> str:
     if now.worker_away:
         lines.append(_amber(say(language, "worker_away"), say(language, "worker_away_still"), kind="worker"))
     away = [one for one in now.models.servers if not one.reachable]
-    if not now.models.generation:
+    if not now.models.generation and len(now.models.servers) == 1 and away and away[0].trouble in CERTIFICATES:
+        lines.append(_amber(say(language, "no_model"), f'{_state(away[0], language)} {say(language, "no_model_still")}'))
+    elif not now.models.generation:
         lines.append(_amber(say(language, "no_model"), say(language, "no_model_still"), _what_to_do(now, language), say(language, "what_to_do")))
     elif away:
         words = say(language, "servers_away", n=len(away), all=len(now.models.servers))

@@ -42,7 +42,7 @@ def test_when_all_is_well_nothing_is_said():
 def test_a_server_that_is_away_is_named_while_the_others_go_on():
     servers = (WELL, replace(AWAY, url="http://gpu.lan:11434", trouble="away"))
     shown = banners(replace(FINE, models=replace(WELL, servers=servers)), "en")
-    assert "1 of 2 model servers does not answer." in shown and "<li>http://gpu.lan:11434 does not answer." in shown
+    assert "1 of 2 model servers cannot be used." in shown and "<li>http://gpu.lan:11434 does not answer." in shown
     assert "<li>http://127.0.0.1:11434 answers with gpt-oss, bge-m3.</li>" in shown and "ollama pull" not in shown
     assert "http://gpu.lan:11434 không trả lời" in banners(replace(FINE, models=replace(AWAY, servers=servers)), "vi")
 
