@@ -6,6 +6,8 @@ The files are read once: a renewed certificate counts after a restart. How the d
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -46,6 +48,25 @@ def for_ollama(settings: Settings) -> ssl.SSLContext:
     elif settings.ollama_key:
         raise Misconfigured("OLLAMA_KEY is set and OLLAMA_CERT is not. Set OLLAMA_CERT, or leave both out.")
     return context
+
+
+def ends_at(settings: Settings) -> float:
+    """When TLS_CERT ends, in seconds since 1970; 0: it is out of date now. Raises Misconfigured."""
+    serving, asking = for_app(replace(settings, tls_client_ca="")), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # The standard library reads a certificate only as that of somebody whom it trusts: so it is trusted itself, whoever signed it.
+    asking.load_verify_locations(settings.tls_cert)
+    asking.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    asking.check_hostname = False
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server, client = serving.wrap_bio(to_server, to_client, server_side=True), asking.wrap_bio(to_client, to_server)
+    try:
+        for _ in range(3):  # there and back
+            for side in (client, server):
+                with suppress(ssl.SSLWantReadError):
+                    side.do_handshake()
+    except ssl.SSLCertVerificationError:
+        return 0.0
+    return float(ssl.cert_time_to_seconds(client.getpeercert()["notAfter"]))
 
 
 def _trust(context: ssl.SSLContext, name: str, path: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,18 @@ def test_a_wrong_file_for_ollama_stops_the_start_too(files, tmp_path, name, valu
 
     with pytest.raises(Misconfigured, match=words):
         asyncio.run(start())
+
+
+@pytest.mark.parametrize("days", [30, 5])
+def test_the_end_of_a_certificate_is_read_whoever_signed_it(tmp_path, days):
+    cert, key = Authority(tmp_path).sign("app", "chat.example", days=days)
+    left = (certificates.ends_at(Settings(tls_cert=cert, tls_key=key, tls_client_ca=cert)) - time.time()) / 86_400
+    assert abs(left - days) < 0.01
+
+
+def test_a_certificate_that_is_out_of_date_has_no_end_ahead(tmp_path):
+    cert, key = Authority(tmp_path).sign("app", days=-1)
+    assert certificates.ends_at(Settings(tls_cert=cert, tls_key=key)) == 0
 
 
 def test_a_key_may_stand_in_the_file_of_its_certificate(files):

@@ -9,8 +9,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from maisale import certificates
 from maisale.config import Settings
-from maisale.errors import IndexUnavailable
+from maisale.errors import IndexUnavailable, Misconfigured
 from maisale.ops import audit_chain, scheduled_backups
 from maisale.services import Services, patient_index, process_lives
 from maisale.store import documents, erasures, facts, jobs
@@ -22,6 +23,7 @@ WAITS_S = 600  # how long a job may wait before somebody should look
 SAFE_SQLITE = (3, 51, 3)  # earlier ones can lose a page when the log is reset beside a reader (reported for 3.7 to 3.51.2)
 NAMED = 3
 MODEL_WAIT_S = 3.0
+RENEW_DAYS = 21  # before the end of a certificate; authorities that renew by themselves do it 30 days before
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,3 +190,17 @@ def _door(settings: Settings) -> Iterator[Finding]:
         yield Finding("Address", LOOK, f"{settings.host}:{settings.port} answers other machines without encryption", todo)
     else:
         yield Finding("Address", OK, settings.address)
+    if settings.tls_cert:
+        yield _certificate(settings)
+
+
+def _certificate(settings: Settings) -> Finding:
+    try:
+        ends_at = certificates.ends_at(settings)
+    except Misconfigured as problem:
+        return Finding("Certificate", WRONG, str(problem), "Mend it before the next start, which would stop here.")
+    days = (ends_at - time.time()) / 86_400
+    if days <= 0:
+        return Finding("Certificate", WRONG, "out of date", "Renew it, name its files in TLS_CERT and TLS_KEY, and restart.")
+    words = f"ends in {days:.0f} days"
+    return Finding("Certificate", OK, words) if days > RENEW_DAYS else Finding("Certificate", LOOK, words, "Renew it and restart: files are read at the start.")

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from authority import Authority
 from desk import Desk
 
 from fake_ollama import FakeOllama
@@ -76,6 +77,19 @@ def test_an_open_address_without_encryption_is_to_be_looked_at(services, host, p
     object.__setattr__(services.settings, "host", host)
     object.__setattr__(services.settings, "public_url", public)
     assert said(services)["Address"].state == state
+
+
+ENDS = [(90, doctor.OK, "ends in 90 days"), (5, doctor.LOOK, "ends in 5 days"), (-1, doctor.WRONG, "out of date")]
+
+
+@pytest.mark.parametrize(("days", "state", "words"), ENDS)
+def test_a_certificate_is_to_be_renewed_in_time(services, tmp_path, days, state, words):
+    assert "Certificate" not in said(services)
+    cert, key = Authority(tmp_path).sign("app", days=days)
+    for name, value in {"tls_cert": cert, "tls_key": key, "host": "0.0.0.0"}.items():
+        object.__setattr__(services.settings, name, value)
+    found = said(services)
+    assert (found["Certificate"].state, found["Certificate"].words, found["Address"].state) == (state, words, doctor.OK)
 
 
 def test_it_says_what_leaves_the_machine(services):
