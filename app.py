@@ -27,6 +27,7 @@
 #   "mcp==1.30.0",
 #   "psycopg[binary,pool]==3.3.9",
 #   "pgvector==0.5.1",
+#   "hvac==2.4.0",
 # ]
 # ///
 """Mai-Sale. `python app.py` serves the page and its API; `python app.py COMMAND ...` is the command line.
@@ -61,13 +62,14 @@ from maisale.api.openai.refusals import AsOpenAI  # noqa: E402
 from maisale.api.surface import GradioSurface  # noqa: E402
 from maisale.api.v1.asking import ShortWay  # noqa: E402
 from maisale.cli import main  # noqa: E402
-from maisale.config import copies_dir, from_env  # noqa: E402
+from maisale.config import copies_dir  # noqa: E402
 from maisale.errors import MaiSaleError  # noqa: E402
 from maisale.life import Life, PlainRefusal  # noqa: E402
+from maisale.services import read_settings  # noqa: E402
 from maisale.ui import page, sign_in, theme  # noqa: E402
 
 keep_copies_in(copies_dir(os.environ))
-life = Life(lambda: from_env(os.environ))
+life = Life(lambda: read_settings(os.environ))
 demo = page.build(life.running)
 
 

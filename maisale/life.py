@@ -106,6 +106,7 @@ class Life:
     def serve(self, app: FastAPI) -> int:
         """Serves until SIGINT or SIGTERM. Raises Misconfigured when the address is taken."""
         settings = self._read_settings()
+        self._read_settings = lambda: settings  # once: what is kept in Vault is fetched at each reading
         sys.setswitchinterval(SWITCH_S)
         listening = _listen(settings)
         proxies = {"proxy_headers": bool(settings.trusted_proxies), "forwarded_allow_ips": settings.trusted_proxies or None}

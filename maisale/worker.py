@@ -24,12 +24,12 @@ from huey.consumer import Consumer, Scheduler
 from huey.consumer_options import OptionParserHandler
 
 from maisale.bell import make_huey, register
-from maisale.config import Settings, from_env
+from maisale.config import Settings
 from maisale.errors import MaiSaleError, Misconfigured
 from maisale.library import upkeep
 from maisale.library.embedders import Embedders
 from maisale.ops import audit_chain, erasing, scheduled_backups
-from maisale.services import ClosedIndex, Services, open_index, open_services, serve_index
+from maisale.services import ClosedIndex, Services, open_index, open_services, read_settings, serve_index
 from maisale.store import jobs
 from maisale.tasks import SWEEP_S, Work
 from maisale.tracebacks import log_to_stderr
@@ -45,7 +45,7 @@ FINISH_S = 7.0  # for jobs that are being done at SIGTERM; with the rest under 1
 
 @functools.cache
 def settings() -> Settings:
-    return from_env(os.environ)
+    return read_settings(os.environ)
 
 
 class Shift:

@@ -25,6 +25,7 @@ FLOORS = [
     {"maisale.contracts", "maisale.bell", "maisale.frequency", "maisale.meaning", "maisale.pipes", "maisale.redaction"},
     {"maisale.identifiers"},
     {"maisale.records", "maisale.text", "maisale.stemming", "maisale.config"},
+    {"maisale.references"},
     {"maisale.errors", "maisale.tracebacks", "maisale.client", "maisale"},
 ]
 # services.py stands beside contracts and opens what back ends need: the schema.
@@ -39,6 +40,7 @@ ONLY_IN = {
     "psycopg": {"maisale.backends"},
     "pgvector": {"maisale.backends"},
     "mcp": {"maisale.api"},
+    "hvac": {"maisale.backends"},
 }
 
 
