@@ -28,6 +28,9 @@
 #   "psycopg[binary,pool]==3.3.9",
 #   "pgvector==0.5.1",
 #   "hvac==2.4.0",
+#   "prometheus-client==0.26.0",
+#   "opentelemetry-sdk==1.45.2",
+#   "opentelemetry-exporter-otlp-proto-http==1.45.2",
 # ]
 # ///
 """Mai-Sale. `python app.py` serves the page and its API; `python app.py COMMAND ...` is the command line.
@@ -52,12 +55,13 @@ from starlette.middleware.cors import CORSMiddleware  # noqa: E402
 from starlette.responses import PlainTextResponse  # noqa: E402
 
 from maisale.access import pages  # noqa: E402
+from maisale.access.arrivals import Arrivals  # noqa: E402
 from maisale.access.bodies import Bounded  # noqa: E402
 from maisale.access.gate import Gate  # noqa: E402
 from maisale.access.gradio_patches import keep_copies_in, patch_gradio, tune_gradio  # noqa: E402
 from maisale.access.headers import SecurityHeaders  # noqa: E402
 from maisale.access.mishaps import Mishaps  # noqa: E402
-from maisale.api import files, listing, mcp, v1  # noqa: E402
+from maisale.api import files, listing, mcp, metrics, v1  # noqa: E402
 from maisale.api.openai.refusals import AsOpenAI  # noqa: E402
 from maisale.api.surface import GradioSurface  # noqa: E402
 from maisale.api.v1.asking import ShortWay  # noqa: E402
@@ -93,6 +97,7 @@ def build() -> FastAPI:
     parent.add_exception_handler(MaiSaleError, in_words)
     parent.include_router(pages.router(life.running, sign_in))
     parent.include_router(files.router(life.running))
+    parent.include_router(metrics.router(life.running))
     parent.router.routes.append(mcp.route(life.running))
     parent.mount("/v1", v1.build(life.running, lambda: listing.everything(parent, demo)))
     # Gradio 6.31 reflects any Origin with credentials unless its parent answers CORS itself. Innermost: what the gate answers is for no other page.
@@ -104,6 +109,7 @@ def build() -> FastAPI:
     parent.add_middleware(AsOpenAI)
     parent.add_middleware(SecurityHeaders, settings=life.settings, script=theme.script())
     parent.add_middleware(PlainRefusal, life=life)
+    parent.add_middleware(Arrivals)
     gr.mount_gradio_app(
         parent,
         demo,

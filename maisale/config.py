@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from maisale.errors import Misconfigured
 from maisale.references import PREFIX, Vault, VaultAccess, VaultFailed, is_reference, parse
@@ -51,6 +51,10 @@ class Settings:
     trusted_proxies: str = ""  # addresses and networks whose X-Forwarded headers are believed, as uvicorn takes them
     on_space: bool = False  # the page stands in a frame of huggingface.co
     admin_key: str = field(default="", repr=False)
+    metrics_key: str = field(default="", repr=False)  # empty: /metrics does not exist
+    log_format: str = "text"  # text or json
+    spans_url: str = ""  # of an OpenTelemetry collector; empty: no spans
+    spans_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # that it wants
     vault: Vault | None = field(default=None, repr=False, compare=False)  # what references were fetched from
     kept_apart: tuple[tuple[str, str], ...] = field(default=(), repr=False, compare=False)  # (name, value) of what a NAME_FILE or a reference gave
 
@@ -97,8 +101,8 @@ class Settings:
 
     @property
     def elsewhere(self) -> dict[str, tuple[str, ...]]:
-        """What is kept or asked on other machines: models, index or database to the hosts; empty when nothing leaves this one."""
-        urls = {"models": self.ollama_urls, "index": (self.chroma_path,), "database": (self.database_url,)}
+        """What is kept or asked on other machines: models, index, database or spans to the hosts; empty when nothing leaves this one."""
+        urls = {"models": self.ollama_urls, "index": (self.chroma_path,), "database": (self.database_url,), "spans": (self.spans_url,)}
         hosts = {kind: tuple(dict.fromkeys(filter(None, map(_other_machine, given)))) for kind, given in urls.items()}
         return {kind: found for kind, found in hosts.items() if found}
 
@@ -154,6 +158,10 @@ def from_env(environ: Mapping[str, str], folder: Path = Path(), open_vault: Open
         trusted_proxies=given.networks("TRUSTED_PROXIES"),
         on_space=on_space,
         admin_key=given.secret("X_API_KEY_ADMIN", 16),
+        metrics_key=given.secret("METRICS_KEY", 16),
+        log_format=given.one_of("LOG_FORMAT", "text", ("text", "json")),
+        spans_url=given.url("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        spans_headers=given.pairs("OTEL_EXPORTER_OTLP_HEADERS"),
         vault=given.vault,
         kept_apart=tuple((name, database_url if name == "DATABASE_URL" else text) for name, text in given.kept_apart),
     )
@@ -221,7 +229,7 @@ class _Given:
         if text.startswith(PREFIX) and (name, text) not in self.kept_apart:
             self._fetched(name, text)  # a reference that was cut short must not become the key
         if text and len(text) < least:
-            raise Misconfigured(f"{name} has {len(text)} characters; whoever guesses it is the administrator. Give it {least} or more.")
+            raise Misconfigured(f"{name} has {len(text)} characters, and whoever guesses it is let in. Give it {least} or more.")
         return text
 
     def whole(self, name: str, default: int, least: int, most: int) -> int:
@@ -247,6 +255,13 @@ class _Given:
             except ValueError as problem:
                 raise Misconfigured(f"{name} holds {one!r}; it takes addresses and networks with commas between, such as 10.0.0.0/8.") from problem
         return text
+
+    def pairs(self, name: str) -> tuple[tuple[str, str], ...]:
+        """name=value with commas between; in a value %2C is a comma."""
+        pairs = [part.strip().partition("=") for part in self.text(name).split(",") if part.strip()]
+        if not all(equals and re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", one.strip()) for one, equals, _ in pairs):
+            raise Misconfigured(f"{name} does not read as name=value with commas between, such as Authorization=Basic%20abc.")
+        return tuple((one.strip(), unquote(value.strip())) for one, _, value in pairs)
 
     def url(self, name: str) -> str:
         text = self.text(name)

@@ -19,6 +19,7 @@ from typing import IO, Any, Protocol
 
 import numpy as np
 
+from maisale import spans
 from maisale.config import Settings, from_env
 from maisale.contracts import ChatModel, CompleteIndex, Database, Embedder, KeptIndex, LexicalIndex, VectorIndex
 from maisale.errors import IndexUnavailable, Misconfigured
@@ -78,6 +79,7 @@ class Services:
     builtin: Embedder
     bell: Bell
     lock: IO | None = None
+    tracer: spans.Tracer | None = None
     exact_rows: int = EXACT_ROWS  # vectors in the scope up to which exact search is asked first
     _counted: dict[tuple[str, str, SearchFilter], tuple[float, int]] = field(default_factory=dict)
     _ringing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="bell"))
@@ -133,6 +135,9 @@ class Services:
         self.db.close()
         if self.settings.vault:
             self.settings.vault.close()
+        if self.tracer:
+            spans.use(None)
+            self.tracer.close()
         if self.lock:
             self.lock.close()
 
@@ -192,6 +197,9 @@ def open_services(settings: Settings, role: str, half_moved: bool = False) -> Se
     services.models.start()
     if settings.vault and role != "cli":
         settings.vault.keep()
+    if settings.spans_url and role != "cli":
+        services.tracer = _tracer(settings, role)
+        spans.use(services.tracer)
     return services
 
 
@@ -267,6 +275,12 @@ def patient_index(settings: Settings, wait_s: float) -> Any:
     from maisale.backends.index_socket import WorkerIndex
 
     return WorkerIndex(settings, wait_s)
+
+
+def _tracer(settings: Settings, process: str) -> spans.Tracer:
+    from maisale.backends.telemetry import OTLPTracer
+
+    return OTLPTracer(settings.spans_url, process, settings.spans_headers)
 
 
 def _vault(access: VaultAccess) -> Vault:
