@@ -2,6 +2,7 @@
 
 import logging
 import os
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -213,12 +214,24 @@ def test_neither_secret_nor_token_is_in_a_log_or_a_repr(vault, tmp_path, caplog)
         assert secret not in told
 
 
-def test_the_worker_gets_the_reference_and_not_the_secret(vault, tmp_path, monkeypatch):
+@pytest.mark.parametrize("url", ["sqlite:////srv/kept.db", "postgres://maisale:kept.db@db.lan/maisale"])
+def test_the_worker_gets_the_reference_and_not_the_secret(vault, tmp_path, monkeypatch, url):
+    vault.secrets["secret/maisale"]["database"] = url
     for name, value in environ(vault, "vault:maisale#database", "DATABASE_URL").items():
         monkeypatch.setenv(name, value)
-    handed = environment(read_settings(os.environ, tmp_path))
+    settings = read_settings(os.environ, tmp_path)
+    handed = environment(settings)
     assert handed["DATABASE_URL"] == "vault:maisale#database" and "kept.db" not in " ".join(handed.values())
-    assert read_settings(handed, tmp_path).sqlite_path.name == "kept.db"
+    assert read_settings(handed, tmp_path).database_url == settings.database_url and "kept.db" not in repr(settings)
+
+
+def test_what_was_chosen_in_the_place_of_a_mounted_secret_is_what_the_worker_gets(tmp_path, monkeypatch):
+    (tmp_path / "url").write_text("sqlite:////srv/kept.db")
+    monkeypatch.setenv("DATABASE_URL_FILE", str(tmp_path / "url"))
+    settings = read_settings(os.environ, tmp_path)
+    assert "DATABASE_URL" not in environment(settings) and environment(settings)["DATABASE_URL_FILE"] == str(tmp_path / "url")
+    handed = environment(replace(settings, database_url="sqlite:////srv/other.db"))
+    assert handed["DATABASE_URL"] == "sqlite:////srv/other.db" and "DATABASE_URL_FILE" not in handed
 
 
 def test_the_app_and_its_worker_start_with_what_vault_keeps(vault, tmp_path):
