@@ -27,6 +27,10 @@
 #   "mcp==1.30.0",
 #   "psycopg[binary,pool]==3.3.9",
 #   "pgvector==0.5.1",
+#   "hvac==2.4.0",
+#   "prometheus-client==0.26.0",
+#   "opentelemetry-sdk==1.45.2",
+#   "opentelemetry-exporter-otlp-proto-http==1.45.2",
 # ]
 # ///
 """Mai-Sale. `python app.py` serves the page and its API; `python app.py COMMAND ...` is the command line.
@@ -51,23 +55,25 @@ from starlette.middleware.cors import CORSMiddleware  # noqa: E402
 from starlette.responses import PlainTextResponse  # noqa: E402
 
 from maisale.access import pages  # noqa: E402
+from maisale.access.arrivals import Arrivals  # noqa: E402
 from maisale.access.bodies import Bounded  # noqa: E402
 from maisale.access.gate import Gate  # noqa: E402
 from maisale.access.gradio_patches import keep_copies_in, patch_gradio, tune_gradio  # noqa: E402
 from maisale.access.headers import SecurityHeaders  # noqa: E402
 from maisale.access.mishaps import Mishaps  # noqa: E402
-from maisale.api import files, listing, mcp, v1  # noqa: E402
+from maisale.api import files, listing, mcp, metrics, v1  # noqa: E402
 from maisale.api.openai.refusals import AsOpenAI  # noqa: E402
 from maisale.api.surface import GradioSurface  # noqa: E402
 from maisale.api.v1.asking import ShortWay  # noqa: E402
 from maisale.cli import main  # noqa: E402
-from maisale.config import copies_dir, from_env  # noqa: E402
+from maisale.config import copies_dir  # noqa: E402
 from maisale.errors import MaiSaleError  # noqa: E402
 from maisale.life import Life, PlainRefusal  # noqa: E402
+from maisale.services import read_settings  # noqa: E402
 from maisale.ui import page, sign_in, theme  # noqa: E402
 
 keep_copies_in(copies_dir(os.environ))
-life = Life(lambda: from_env(os.environ))
+life = Life(lambda: read_settings(os.environ))
 demo = page.build(life.running)
 
 
@@ -91,6 +97,7 @@ def build() -> FastAPI:
     parent.add_exception_handler(MaiSaleError, in_words)
     parent.include_router(pages.router(life.running, sign_in))
     parent.include_router(files.router(life.running))
+    parent.include_router(metrics.router(life.running))
     parent.router.routes.append(mcp.route(life.running))
     parent.mount("/v1", v1.build(life.running, lambda: listing.everything(parent, demo)))
     # Gradio 6.31 reflects any Origin with credentials unless its parent answers CORS itself. Innermost: what the gate answers is for no other page.
@@ -102,6 +109,7 @@ def build() -> FastAPI:
     parent.add_middleware(AsOpenAI)
     parent.add_middleware(SecurityHeaders, settings=life.settings, script=theme.script())
     parent.add_middleware(PlainRefusal, life=life)
+    parent.add_middleware(Arrivals)
     gr.mount_gradio_app(
         parent,
         demo,

@@ -82,11 +82,13 @@ def worker_lives(settings: Settings) -> bool:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The settings as the worker reads them, whatever they were made from; without the admin's key, which it does not need."""
+    """The settings as the worker reads them, whatever they were made from; without the keys of the admin and of /metrics, which it does not need.
+
+    What is kept apart in a file or in Vault stays there: the worker gets the reference and fetches it itself.
+    """
     package = str(Path(maisale.__file__).resolve().parent.parent)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("X_API_KEY_ADMIN")}
-    return {
-        **inherited,
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("X_API_KEY_ADMIN", "METRICS_KEY"))}
+    given = {
         "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])),
         "DATA_DIR": str(settings.data_dir.resolve()),
         "DATABASE_URL": settings.database_url,
@@ -111,3 +113,5 @@ def environment(settings: Settings) -> dict[str, str]:
         "BACKUP_KEEP": str(settings.backup_keep),
         "ERASE_HOURS": str(settings.erase_hours),
     }
+    given = {name: value for name, value in given.items() if (name, value) not in settings.kept_apart}
+    return {**{name: value for name, value in inherited.items() if name.removesuffix("_FILE") not in given}, **given}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from maisale.errors import Misconfigured
+from maisale.references import PREFIX, Vault, VaultAccess, VaultFailed, is_reference, parse
+
+OpenVault = Callable[[VaultAccess], Vault]
 
 SQLITE, POSTGRES = "sqlite:///", "postgresql://"
 
@@ -55,6 +58,12 @@ class Settings:
     trusted_proxies: str = ""  # addresses and networks whose X-Forwarded headers are believed, as uvicorn takes them
     on_space: bool = False  # the page stands in a frame of huggingface.co
     admin_key: str = field(default="", repr=False)
+    metrics_key: str = field(default="", repr=False)  # empty: /metrics does not exist
+    log_format: str = "text"  # text or json
+    spans_url: str = ""  # of an OpenTelemetry collector; empty: no spans
+    spans_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # that it wants
+    vault: Vault | None = field(default=None, repr=False, compare=False)  # what references were fetched from
+    kept_apart: tuple[tuple[str, str], ...] = field(default=(), repr=False, compare=False)  # (name, value) of what a NAME_FILE or a reference gave
 
     @property
     def on_postgres(self) -> bool:
@@ -99,8 +108,8 @@ class Settings:
 
     @property
     def elsewhere(self) -> dict[str, tuple[str, ...]]:
-        """What is kept or asked on other machines: models, index or database to the hosts; empty when nothing leaves this one."""
-        urls = {"models": self.ollama_urls, "index": (self.chroma_path,), "database": (self.database_url,)}
+        """What is kept or asked on other machines: models, index, database or spans to the hosts; empty when nothing leaves this one."""
+        urls = {"models": self.ollama_urls, "index": (self.chroma_path,), "database": (self.database_url,), "spans": (self.spans_url,)}
         hosts = {kind: tuple(dict.fromkeys(filter(None, map(_other_machine, given)))) for kind, given in urls.items()}
         return {kind: found for kind, found in hosts.items() if found}
 
@@ -116,12 +125,13 @@ def _other_machine(url: str) -> str:
         return host
 
 
-def from_env(environ: Mapping[str, str], folder: Path = Path()) -> Settings:
-    """Settings from `environ` over `folder`/.env; NAME_FILE names a file that holds NAME.
+def from_env(environ: Mapping[str, str], folder: Path = Path(), open_vault: OpenVault | None = None) -> Settings:
+    """Settings from `environ` over `folder`/.env; NAME_FILE names a file that holds NAME, and `vault:PATH#FIELD` where Vault keeps it.
 
-    Raises Misconfigured with the name and the value of the first setting that does not parse.
+    open_vault: how references are fetched; services.read_settings knows it. Raises Misconfigured with the name and the value of the first
+    setting that does not parse; of one that is kept apart only the name.
     """
-    given = _Given({**_dotenv(folder / ".env"), **environ})
+    given = _Given({**_dotenv(folder / ".env"), **environ}, open_vault)
     on_space = bool(given.text("SPACE_ID"))
     data_dir, database_url = Path(given.text("DATA_DIR", "data")), _database_url(given.text("DATABASE_URL"))
     return Settings(
@@ -162,7 +172,30 @@ def from_env(environ: Mapping[str, str], folder: Path = Path()) -> Settings:
         trusted_proxies=given.networks("TRUSTED_PROXIES"),
         on_space=on_space,
         admin_key=given.secret("X_API_KEY_ADMIN", 16),
+        metrics_key=given.secret("METRICS_KEY", 16),
+        log_format=given.one_of("LOG_FORMAT", "text", ("text", "json")),
+        spans_url=given.url("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        spans_headers=given.pairs("OTEL_EXPORTER_OTLP_HEADERS"),
+        vault=given.vault,
+        kept_apart=tuple((name, database_url if name == "DATABASE_URL" else text) for name, text in given.kept_apart),
     )
+
+
+def _vault_access(given: _Given) -> VaultAccess:
+    """Read only when a setting refers to Vault. Raises Misconfigured."""
+    access = VaultAccess(
+        url=given.url("VAULT_ADDR"),
+        token=given.text("VAULT_TOKEN"),
+        role_id=given.text("VAULT_ROLE_ID"),
+        secret_id=given.text("VAULT_SECRET_ID"),
+        ca_cert=given.text("VAULT_CACERT"),
+        namespace=given.text("VAULT_NAMESPACE"),
+    )
+    if not access.url:
+        raise Misconfigured("VAULT_ADDR is not set, and a setting refers to Vault. Set it to Vault's address, such as https://vault.example:8200.")
+    if not access.token and not (access.role_id and access.secret_id):
+        raise Misconfigured("VAULT_TOKEN is not set, and a setting refers to Vault. Set it, or VAULT_ROLE_ID and VAULT_SECRET_ID.")
+    return access
 
 
 def copies_dir(environ: Mapping[str, str], folder: Path = Path()) -> Path:
@@ -174,24 +207,43 @@ def copies_dir(environ: Mapping[str, str], folder: Path = Path()) -> Path:
 class _Given:
     """Reads one name at a time and says which one is wrong."""
 
-    def __init__(self, environ: Mapping[str, str]):
+    def __init__(self, environ: Mapping[str, str], open_vault: OpenVault | None = None):
         self.environ = environ
+        self.kept_apart: list[tuple[str, str]] = []
+        self.vault: Vault | None = None
+        self._open_vault = open_vault
 
     def text(self, name: str, default: str = "") -> str:
         if path := self.environ.get(f"{name}_FILE", "").strip():
-            try:
-                return Path(path).read_text("utf-8").strip()
-            except (OSError, UnicodeDecodeError) as problem:
-                raise Misconfigured(f"{name}_FILE is {path!r}, which cannot be read ({problem}). Check the path and its permissions.") from problem
-        text = self.environ.get(name, "").strip() or default
+            text = _read_secret(name, path)
+            self.kept_apart.append((name, text))
+        else:
+            text = self.environ.get(name, "").strip() or default
+            if is_reference(text):
+                text = self._fetched(name, text)
+                self.kept_apart.append((name, text))
         if "\0" in text:
             raise Misconfigured(f"{name} holds a NUL character.")
         return text
 
+    def _fetched(self, name: str, text: str) -> str:
+        reference = parse(text)
+        if reference is None:
+            raise Misconfigured(f"{name} is {text!r}, which names no secret. The form is vault:MOUNT/PATH#FIELD, such as vault:secret/maisale#admin_key.")
+        if self._open_vault is None or name.startswith("VAULT_"):
+            raise Misconfigured(f"{name} refers to Vault, which is not asked for it. Set its value, or {name}_FILE.")
+        self.vault = self.vault or self._open_vault(_vault_access(self))
+        try:
+            return self.vault.read(reference)
+        except VaultFailed as problem:
+            raise Misconfigured(f"{name} cannot be fetched from Vault: {problem}") from problem
+
     def secret(self, name: str, least: int) -> str:
         text = self.text(name)
+        if text.startswith(PREFIX) and (name, text) not in self.kept_apart:
+            self._fetched(name, text)  # a reference that was cut short must not become the key
         if text and len(text) < least:
-            raise Misconfigured(f"{name} has {len(text)} characters; whoever guesses it is the administrator. Give it {least} or more.")
+            raise Misconfigured(f"{name} has {len(text)} characters, and whoever guesses it is let in. Give it {least} or more.")
         return text
 
     def whole(self, name: str, default: int, least: int, most: int) -> int:
@@ -218,11 +270,26 @@ class _Given:
                 raise Misconfigured(f"{name} holds {one!r}; it takes addresses and networks with commas between, such as 10.0.0.0/8.") from problem
         return text
 
+    def pairs(self, name: str) -> tuple[tuple[str, str], ...]:
+        """name=value with commas between; in a value %2C is a comma."""
+        pairs = [part.strip().partition("=") for part in self.text(name).split(",") if part.strip()]
+        if not all(equals and re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", one.strip()) for one, equals, _ in pairs):
+            raise Misconfigured(f"{name} does not read as name=value with commas between, such as Authorization=Basic%20abc.")
+        return tuple((one.strip(), unquote(value.strip())) for one, _, value in pairs)
+
     def url(self, name: str) -> str:
         text = self.text(name)
         if text and urlsplit(text).scheme not in ("http", "https"):
             raise Misconfigured(f"{name} is {text!r}; it takes an address that begins with http:// or https://.")
         return text
+
+
+def _read_secret(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        why = getattr(problem, "strerror", None) or "it is not UTF-8"
+        raise Misconfigured(f"{name}_FILE is {path!r}, which cannot be read ({why}). Check the path and its permissions.") from problem
 
 
 def _database_url(text: str) -> str:

@@ -19,12 +19,13 @@ from typing import Any
 from maisale.chat.ask import Turn, decide_answer
 from maisale.chat.deciding import Gone
 from maisale.child import environment
-from maisale.config import Settings, from_env
+from maisale.config import Settings
 from maisale.errors import MaiSaleError
 from maisale.flow.state import Decision
+from maisale.logs import formatter, log_to_stderr
 from maisale.pipes import receive
 from maisale.records import Reply, Scope, Writer
-from maisale.services import open_services
+from maisale.services import open_services, read_settings
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +175,9 @@ def _serve() -> None:
     """Decides what is asked for on standard input until its end, which comes with the app's."""
     questions, answers = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever prints must not be taken for an answer
-    services = open_services(from_env(os.environ), "cli")
+    settings = read_settings(os.environ)
+    log_to_stderr(formatter(settings.log_format, "decider", "decider %(levelname)s %(name)s: %(message)s"))
+    services = open_services(settings, "cli")
     ends = time.monotonic() + MODEL_LOOK_S
     while not services.models.status.checked_at and time.monotonic() < ends:
         time.sleep(0.02)

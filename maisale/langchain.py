@@ -11,10 +11,9 @@ from functools import cache
 
 from langchain_core.embeddings import Embeddings
 
-from maisale.config import from_env
 from maisale.errors import ModelUnavailable
 from maisale.flow.search import KnowledgeRetriever
-from maisale.services import Services, open_services
+from maisale.services import Services, open_services, read_settings
 from maisale.store import accounts
 
 
@@ -34,4 +33,4 @@ def embeddings() -> Embeddings:
 
 @cache
 def _services() -> Services:
-    return open_services(from_env(os.environ), "cli")
+    return open_services(read_settings(os.environ), "cli")

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.logging import AccessFormatter
 
 from maisale import certificates
 from maisale.access import people, sessions
@@ -26,8 +27,9 @@ from maisale.contracts import Database
 from maisale.decider import DeciderProcesses
 from maisale.errors import MaiSaleError, Misconfigured, Overloaded
 from maisale.library.folders import index_knowledge
+from maisale.logs import formatter, log_to_stderr
+from maisale.ops import acks
 from maisale.services import Services, open_services
-from maisale.tracebacks import Formatter, log_to_stderr
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +71,6 @@ class Life:
     async def __aenter__(self) -> Life:
         # `uvicorn app:app` logs every address that is asked for: that of a link opens the door, that of a search holds the question.
         logging.getLogger("uvicorn.access").addFilter(_addresses_alone)
-        for one in logging.getLogger("uvicorn").handlers:
-            one.setFormatter(Formatter("%(levelname)s: %(message)s"))
         try:
             return await self._begin()
         except MaiSaleError as problem:
@@ -79,6 +79,9 @@ class Life:
 
     async def _begin(self) -> Life:
         settings = self._read_settings()
+        for one in (*logging.getLogger("uvicorn").handlers, *logging.getLogger("uvicorn.access").handlers):
+            if settings.log_format == "json" or not isinstance(one.formatter, AccessFormatter):
+                one.setFormatter(formatter(settings.log_format, "app", "%(levelname)s: %(message)s"))
         services = await asyncio.to_thread(open_services, settings, "app")
         # Gradio's copies of an earlier life's uploads: nobody can name them any more.
         await asyncio.to_thread(shutil.rmtree, settings.copies_dir, ignore_errors=True)
@@ -90,6 +93,7 @@ class Life:
             self._worker = WorkerProcess(settings)
             self._worker.start()
         self._indexing = asyncio.create_task(_mirror_knowledge(services), name="index knowledge")
+        self._acks = asyncio.create_task(_note_acks(services), name="note acknowledgements")
         print(self._greeting(settings, services.db), file=sys.stderr, flush=True)
         # What was imported stays: looking through it for garbage again and again would stop everything for 0.1-0.3 s each time.
         gc.collect()
@@ -99,6 +103,7 @@ class Life:
     async def __aexit__(self, *_: object) -> None:
         replies, self._replies = self._replies, None
         self._indexing.cancel()
+        self._acks.cancel()
         await replies.close()
         if self._worker:
             await asyncio.to_thread(self._worker.stop)
@@ -107,11 +112,12 @@ class Life:
     def serve(self, app: FastAPI) -> int:
         """Serves until SIGINT or SIGTERM. Raises Misconfigured when the address is taken or a certificate cannot be used."""
         settings = self._read_settings()
+        self._read_settings = lambda: settings  # once: what is kept in Vault is fetched at each reading
         sys.setswitchinterval(SWITCH_S)
         tls = certificates.for_app(settings)
         listening = _listen(settings)
         proxies = {"proxy_headers": bool(settings.trusted_proxies), "forwarded_allow_ips": settings.trusted_proxies or None}
-        log_to_stderr("%(levelname)s %(name)s: %(message)s")
+        log_to_stderr(formatter(settings.log_format, "app", "%(levelname)s %(name)s: %(message)s"))
         bounds = {"http": BoundedHeads, "timeout_graceful_shutdown": CLOSING_S, "server_header": False}
         config = uvicorn.Config(app, log_config=None, log_level="warning", **bounds, **proxies, ssl_context_factory=tls and (lambda *_: tls))
         uvicorn.Server(config).run(sockets=[listening])
@@ -132,6 +138,17 @@ async def _mirror_knowledge(services: Services) -> None:
         if not services.settings.watch_s:
             return
         await asyncio.sleep(services.settings.watch_s)
+
+
+async def _note_acks(services: Services) -> None:
+    """How soon questions are acknowledged, for other processes to read."""
+    notes = acks.Notes()
+    while True:
+        await asyncio.sleep(acks.NOTED_EVERY_S)
+        try:
+            await asyncio.to_thread(notes.write, services.db)
+        except MaiSaleError as problem:  # a full disk: it is written when there is room
+            log.warning("how soon questions are acknowledged was not noted: %s", problem)
 
 
 def _addresses_alone(record: logging.LogRecord) -> bool:

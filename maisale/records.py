@@ -19,6 +19,7 @@ class Way:
     door: str = "server"  # page, api, mcp, cli, or server: nobody asked, the process did it by itself
     address: str = ""  # of the network; through cli the operating system's user
     key_id: str = ""
+    began: float = 0.0  # when it came, of time.perf_counter(); 0: nobody noted it
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,22 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Semaphore
 from typing import IO, Any, Protocol
 
 import numpy as np
 
-from maisale.config import Settings
+from maisale import spans
+from maisale.config import Settings, from_env
 from maisale.contracts import ChatModel, CompleteIndex, Database, Embedder, KeptIndex, LexicalIndex, VectorIndex
 from maisale.errors import IndexUnavailable, Misconfigured
 from maisale.records import Hit, ModelStatus, SearchFilter
+from maisale.references import Vault, VaultAccess
 from maisale.store import privacy
 from maisale.store.facts import EMBEDDER, MOVING, get_fact
 from maisale.store.schema import AUDIT, MIGRATIONS
@@ -77,6 +80,7 @@ class Services:
     builtin: Embedder
     bell: Bell
     lock: IO | None = None
+    tracer: spans.Tracer | None = None
     exact_rows: int = EXACT_ROWS  # vectors in the scope up to which exact search is asked first
     _counted: dict[tuple[str, str, SearchFilter], tuple[float, int]] = field(default_factory=dict)
     _ringing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="bell"))
@@ -127,6 +131,11 @@ class Services:
         self.bell.close()
         self.models.close()
         self.db.close()
+        if self.settings.vault:
+            self.settings.vault.close()
+        if self.tracer:
+            spans.use(None)
+            self.tracer.close()
         if self.lock:
             self.lock.close()
 
@@ -151,6 +160,11 @@ class ClosedIndex:
         raise IndexUnavailable(f"The vector index is not used: {self.state}.")
 
     upsert = delete = indexes = nearest
+
+
+def read_settings(environ: Mapping[str, str], folder: Path = Path()) -> Settings:
+    """config.from_env, with the secrets that it refers to fetched from Vault. Raises Misconfigured."""
+    return from_env(environ, folder, _vault)
 
 
 def open_services(settings: Settings, role: str, half_moved: bool = False) -> Services:
@@ -179,6 +193,11 @@ def open_services(settings: Settings, role: str, half_moved: bool = False) -> Se
         exact_rows=EXACT_ROWS if settings.vectors in ("auto", "exact") else 0,
     )
     services.models.start()
+    if settings.vault and role != "cli":
+        settings.vault.keep()
+    if settings.spans_url and role != "cli":
+        services.tracer = _tracer(settings, role)
+        spans.use(services.tracer)
     return services
 
 
@@ -254,6 +273,18 @@ def patient_index(settings: Settings, wait_s: float) -> Any:
     from maisale.backends.index_socket import WorkerIndex
 
     return WorkerIndex(settings, wait_s)
+
+
+def _tracer(settings: Settings, process: str) -> spans.Tracer:
+    from maisale.backends.telemetry import OTLPTracer
+
+    return OTLPTracer(settings.spans_url, process, settings.spans_headers)
+
+
+def _vault(access: VaultAccess) -> Vault:
+    from maisale.backends.vault import VaultKV
+
+    return VaultKV(access)
 
 
 def open_database(settings: Settings, checkpoints: bool = False) -> Database:

@@ -17,6 +17,7 @@ from maisale.library.embedders import Embedders
 from maisale.library.indexing import Indexing
 from maisale.records import Job
 from maisale.services import Services
+from maisale.spans import span
 from maisale.store import conversations, jobs
 
 log = logging.getLogger(__name__)
@@ -95,10 +96,11 @@ class Work:
         if job.kind in jobs.OF_DOCUMENTS:
             self._make_way()
         try:
-            if len(taken) > 1:
-                self._indexing.do_together(taken)
-            else:
-                self._indexing.do(job)
+            with span("job", **{"maisale.kind": job.kind, "maisale.lane": job.lane, "maisale.jobs": len(taken), "maisale.attempt": job.attempts}):
+                if len(taken) > 1:
+                    self._indexing.do_together(taken)
+                else:
+                    self._indexing.do(job)
         except MaiSaleError as problem:  # the database refused to write how it ended
             log.error("the end of job %s could not be stored: %s", job.id, problem)
             self._unstored |= {one.id: one for one in taken}

@@ -9,13 +9,6 @@ import traceback
 log = logging.getLogger(__name__)
 
 
-class Formatter(logging.Formatter):
-    """A log's lines; their tracebacks as `where` tells them."""
-
-    def formatException(self, ei) -> str:
-        return where(ei[1]) if ei[1] else ""
-
-
 def where(problem: BaseException) -> str:
     """Where it was raised, and what it came from, the first cause first."""
     before = problem.__cause__ or (None if problem.__suppress_context__ else problem.__context__)
@@ -28,10 +21,3 @@ def print_exc(*_: object, **__: object) -> None:
     problem = sys.exc_info()[1]
     if problem:
         log.error("it failed:\n%s", where(problem))
-
-
-def log_to_stderr(format_: str) -> None:
-    """This process's warnings and errors, and those of the libraries it uses."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(Formatter(format_))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])

@@ -24,15 +24,15 @@ from huey.consumer import Consumer, Scheduler
 from huey.consumer_options import OptionParserHandler
 
 from maisale.bell import make_huey, register
-from maisale.config import Settings, from_env
+from maisale.config import Settings
 from maisale.errors import MaiSaleError, Misconfigured
 from maisale.library import upkeep
 from maisale.library.embedders import Embedders
+from maisale.logs import formatter, log_to_stderr
 from maisale.ops import audit_chain, erasing, scheduled_backups
-from maisale.services import ClosedIndex, Services, open_index, open_services, serve_index
+from maisale.services import ClosedIndex, Services, open_index, open_services, read_settings, serve_index
 from maisale.store import jobs
 from maisale.tasks import SWEEP_S, Work
-from maisale.tracebacks import log_to_stderr
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ FINISH_S = 7.0  # for jobs that are being done at SIGTERM; with the rest under 1
 
 @functools.cache
 def settings() -> Settings:
-    return from_env(os.environ)
+    return read_settings(os.environ)
 
 
 class Shift:
@@ -214,7 +214,11 @@ run_job = register(huey, _working)
 def run() -> int:
     """Works until SIGTERM or SIGINT, or until the process that started it through a pipe has ended."""
     os.nice(NICE)
-    log_to_stderr("%(asctime)s worker %(levelname)s %(name)s: %(message)s")
+    try:
+        log_format = settings().log_format
+    except Misconfigured as problem:
+        raise SystemExit(str(problem)) from problem
+    log_to_stderr(formatter(log_format, "worker", "%(asctime)s worker %(levelname)s %(name)s: %(message)s"))
     logging.getLogger("huey").setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     consumer = huey.create_consumer()

@@ -25,7 +25,8 @@ FLOORS = [
     {"maisale.certificates", "maisale.contracts", "maisale.bell", "maisale.frequency", "maisale.meaning", "maisale.pipes", "maisale.redaction"},
     {"maisale.identifiers"},
     {"maisale.records", "maisale.text", "maisale.stemming", "maisale.config"},
-    {"maisale.errors", "maisale.tracebacks", "maisale.client", "maisale"},
+    {"maisale.references", "maisale.logs"},
+    {"maisale.errors", "maisale.spans", "maisale.metrics", "maisale.tracebacks", "maisale.client", "maisale"},
 ]
 # services.py stands beside contracts and opens what back ends need: the schema.
 SERVICES_MAY = {"maisale.store", "maisale.backends"}
@@ -39,6 +40,9 @@ ONLY_IN = {
     "psycopg": {"maisale.backends"},
     "pgvector": {"maisale.backends"},
     "mcp": {"maisale.api"},
+    "hvac": {"maisale.backends"},
+    "opentelemetry": {"maisale.backends"},
+    "prometheus_client": {"maisale.metrics", "maisale.ops"},
 }
 
 

@@ -2,7 +2,8 @@
 
 import logging
 
-from maisale.tracebacks import Formatter, where
+from maisale.logs import Formatter
+from maisale.tracebacks import where
 
 
 def failure(number="0912 345 678", address="anna@example.com"):

@@ -29,6 +29,7 @@ from maisale.access.ownership import Ownership, Surface
 from maisale.contracts import Database
 from maisale.errors import MaiSaleError, NotAllowed, NotSignedIn
 from maisale.records import Caller, Way
+from maisale.spans import NO_REQUEST, origin
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ OPEN: tuple[tuple[tuple[str, ...], str], ...] = (
     (("POST",), r"/logout"),
     (("GET", "HEAD", "POST"), r"/link/[^/]+"),
     (("GET", "HEAD"), r"/healthz"),
+    (("GET",), r"/metrics"),  # for no person's key: it has one of its own, which api/metrics.py asks for
     (("GET", "HEAD"), r"/(static|assets)/.+"),
     (("GET", "HEAD"), r"(/gradio_api)?/theme\.css"),
     (("GET", "HEAD"), r"/(manifest\.json|robots\.txt|favicon\.ico)"),
@@ -191,6 +193,8 @@ def caller(request: Any) -> Caller:
     found = scope.get("caller")
     if found is None:
         raise NotSignedIn("This needs a key: send the header X-API-Key, or sign in at /login.")
+    # Gradio's queue calls every handler in the context of the request that was the first.
+    origin.set(scope.get("origin", NO_REQUEST))
     return replace(found, way=way_of(scope, found.key_id))
 
 
@@ -239,7 +243,7 @@ def way_of(scope: Scope, key_id: str = "") -> Way:
     root = scope.get("app_root_path", scope.get("root_path", ""))  # what is mounted below takes its own path for the root
     path = route_path({"path": scope.get("path", ""), "root_path": root})
     door = "mcp" if path == "/mcp" else "api" if path.startswith(("/v1/", "/gradio_api/call/")) else "page"
-    return Way(door, address_of(scope), key_id)
+    return Way(door, address_of(scope), key_id, scope.get("began", 0.0))
 
 
 def key_of(headers: Headers) -> str | None:

@@ -8,6 +8,7 @@ While many wait, other processes decide, one question each; they hold back too, 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -97,7 +98,8 @@ class Deciding:
                     with suppress(asyncio.TimeoutError):
                         await asyncio.wait_for(self._nobody.wait(), HELD_BACK_S)
                 begun()
-                return await asyncio.get_running_loop().run_in_executor(self._threads, self._decide, scope, reply, writer)
+                here = contextvars.copy_context()  # so that what is logged there names the request
+                return await asyncio.get_running_loop().run_in_executor(self._threads, here.run, self._decide, scope, reply, writer)
         finally:
             self._waiting -= 1
             if self._elsewhere and not self._waiting:

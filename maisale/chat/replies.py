@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+from maisale import metrics, spans
 from maisale.chat import quota
 from maisale.chat.ask import Turn, checked_question, mentioned, title_of
 from maisale.chat.citations import CitationFilter, check
@@ -60,6 +61,7 @@ class Replies:
         collections, documents: only these are searched. An @name in the question narrows that to the documents it names, never widens it.
         Raises BadInput, NotFound, Busy, QuotaSpent, Overloaded or StorageFailed; then nothing was stored.
         """
+        began = scope.way.began or time.perf_counter()
         question = checked_question(text)
         self.check_quota(scope)
         self._pace.check(len(self._open))
@@ -72,6 +74,7 @@ class Replies:
             )
         self._start(scope, Reply(ack.reply_id, ack.message_id, ack.conversation_id, "waiting", ""))
         self.services.wake(job_id)
+        metrics.acknowledged(scope.way.door, time.perf_counter() - began)
         return ack
 
     async def answer(self, scope: Scope, turn: Turn) -> AsyncIterator[Reply]:
@@ -179,7 +182,8 @@ class Replies:
         end: dict[str, Any] = {}
         try:
             async with self._turns.setdefault(running.reply.conversation_id, asyncio.Lock()):
-                await self._answer(running)
+                with spans.span("reply", **{"maisale.request_id": spans.origin.get().request_id}):
+                    await self._answer(running)
         except asyncio.CancelledError:
             if not running.stop_asked and running.reply.state == "waiting":
                 self._open.pop(running.reply.id, None)
@@ -233,7 +237,10 @@ class Replies:
             running.show(state="running", step="searching", place_in_line=0)
             stored.append(asyncio.create_task(self._store(running.scope, running.reply)))  # beside the deciding, which need not wait for it
 
-        decision = await self._deciding.decide(begin, running.scope, running.turn or running.reply, writer)
+        with spans.span("decide"):
+            decision = await self._deciding.decide(begin, running.scope, running.turn or running.reply, writer)
+            spans.past_steps(decision.trace.milliseconds)
+        metrics.decided(decision.trace.milliseconds)
         await stored[0]
         return decision
 
@@ -244,27 +251,37 @@ class Replies:
         """Streams the model's answer into the reply. Cancelling closes the upstream request."""
         if self.services.settings.tokens_per_day:
             running.prompt_tokens = quota.read_by_model(decision.prompt)
-        shown_at = saved_at = time.monotonic()
         known = CitationFilter(len(decision.citations))
-        text = thinking = ""
-        async with contextlib.aclosing(model.stream(decision.prompt)) as deltas:
-            async for delta in deltas:
-                thinking += delta.thinking
-                text += known.feed(delta.text)
-                running.written = {"text": text, "thinking": thinking}
-                now = time.monotonic()
-                if now - shown_at >= SHOWN_EVERY_S:
-                    shown_at = now
-                    running.show(step="writing" if text else "reading", text=text, thinking=thinking)
-                if now - saved_at >= SAVED_EVERY_S:
-                    saved_at = now
-                    await self._store(running.scope, running.reply)
+        with spans.span("model", **{"maisale.model": model.name}):
+            text, thinking = await self._stream(running, model, decision, known)
         text += known.end()
         if not text.strip():
             raise ModelFailed(f"{model.name} ended without a word.")
         citations = await asyncio.to_thread(check, text, decision.citations)
         trace = replace(decision.trace, notes=(*decision.trace.notes, *_cuts(model)))
         running.show(state="done", step="", text=text, thinking=thinking, citations=citations, trace=trace)
+
+    async def _stream(self, running: Running, model: ChatModel, decision: Decision, known: CitationFilter) -> tuple[str, str]:
+        """Text and thinking as they came whole; shown and stored meanwhile."""
+        asked_at = shown_at = saved_at = time.monotonic()
+        text = thinking = ""
+        silent = True
+        async with contextlib.aclosing(model.stream(decision.prompt)) as deltas:
+            async for delta in deltas:
+                thinking += delta.thinking
+                text += known.feed(delta.text)
+                running.written = {"text": text, "thinking": thinking}
+                now = time.monotonic()
+                if silent and (delta.thinking or delta.text):
+                    silent = False
+                    metrics.first_token(now - asked_at)
+                if now - shown_at >= SHOWN_EVERY_S:
+                    shown_at = now
+                    running.show(step="writing" if text else "reading", text=text, thinking=thinking)
+                if now - saved_at >= SAVED_EVERY_S:
+                    saved_at = now
+                    await self._store(running.scope, running.reply)
+        return text, thinking
 
     async def _end(self, running: Running, **end: Any) -> None:
         """Stores the end first and shows it then: who saw an answer's end finds it after a crash."""
@@ -280,6 +297,7 @@ class Replies:
                 await asyncio.sleep(STORED_AGAIN_S)
         self._open.pop(final.id, None)
         self._pace.end()
+        metrics.ended(final.state)
         turn = self._turns.get(final.conversation_id)
         if turn and not turn.locked():
             self._turns.pop(final.conversation_id, None)

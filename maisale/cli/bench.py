@@ -15,18 +15,18 @@ from typing import Any
 from tqdm import tqdm
 
 from maisale.child import WorkerProcess, worker_lives
-from maisale.config import Settings, from_env
+from maisale.config import Settings
 from maisale.errors import BadInput
 from maisale.ops import bench, bench_library
 from maisale.ops.bench_library import Progress
-from maisale.services import open_services
+from maisale.services import open_services, read_settings
 
 
 def retrieval(args: argparse.Namespace) -> int:
     """Fills a library with N chunks, lets a worker index it, asks, and prints recall and milliseconds."""
     with nullcontext(args.data) if args.data else tempfile.TemporaryDirectory(prefix="maisale-bench-") as folder:
         # Of the environment counts what concerns retrieval and models; the data is this command's own.
-        settings = replace(from_env(os.environ), data_dir=Path(folder), database_url="", chroma_path="", vectors="auto")
+        settings = replace(read_settings(os.environ), data_dir=Path(folder), database_url="", chroma_path="", vectors="auto")
         with tqdm(disable=args.json or None, leave=False) as bar:
 
             def progress(what: str, done: int, total: int) -> None:

@@ -13,10 +13,10 @@ from contextlib import nullcontext
 from typing import Any
 
 from maisale.cli.instance import ROOT, own_instance
-from maisale.config import from_env
 from maisale.errors import BadInput
 from maisale.ops import bench_ack
 from maisale.ops.bench_ack import Crowd, Load
+from maisale.services import read_settings
 
 RATE_LIMIT = 1000  # work a second for each person, in the own instance: its admin makes the whole crowd
 INDEXED_WITHIN_S = 120.0  # the help, before the loads begin
@@ -25,7 +25,7 @@ DONE = {"complete", "failed"}  # stages that a document stays in
 
 def ack(args: argparse.Namespace) -> int:
     """Both loads, one after the other. Fails when a question was refused or lost."""
-    if args.url and not (key := from_env(os.environ).admin_key):
+    if args.url and not (key := read_settings(os.environ).admin_key):
         raise BadInput("With --url, set X_API_KEY_ADMIN to that instance's: it makes the people who ask.")
     if not args.url:
         _say(f"an instance of its own, without a model server; its RATE_LIMIT is {RATE_LIMIT} instead of 5, for the one admin who makes {args.users} people")

@@ -14,10 +14,10 @@ from typing import Any
 from tqdm import tqdm
 
 from maisale.cli.opened import Opened
-from maisale.config import from_env
 from maisale.errors import BadInput
 from maisale.ops import evaluation
 from maisale.ops.feedback_replay import replay, totals
+from maisale.services import read_settings
 from maisale.store.accounts import find_tenant
 from maisale.store.feedback import list_feedback
 
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
             bar.desc, bar.total = what, total
             bar.update(done - bar.n)
 
-        found = evaluation.evaluate(evaluation.load(args.folder), from_env(os.environ), args.without_marks, progress)
+        found = evaluation.evaluate(evaluation.load(args.folder), read_settings(os.environ), args.without_marks, progress)
     if args.json:
         print(json.dumps(found, ensure_ascii=False))
     else:

@@ -17,9 +17,8 @@ from tqdm import tqdm
 import maisale
 from maisale.child import WorkerProcess, worker_lives
 from maisale.cli.opened import Opened, acting
-from maisale.config import from_env
 from maisale.library.folders import SyncReport, sync_folder
-from maisale.services import Services
+from maisale.services import Services, read_settings
 from maisale.store import documents
 
 POLLED_EVERY_S = 0.3
@@ -42,7 +41,7 @@ def index(args: argparse.Namespace) -> int:
 
 def worker(args: argparse.Namespace) -> int:
     """Becomes the worker, so that signals reach it, and nothing of the command line stays in memory."""
-    from_env(os.environ)  # a setting that does not parse is said here, in a sentence
+    read_settings(os.environ)  # a setting that does not parse is said here, in a sentence
     package = str(Path(maisale.__file__).resolve().parent.parent)
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a worker with a pipe there ends with whoever holds the other end

@@ -8,12 +8,12 @@ from dataclasses import asdict
 
 from maisale.cli.opened import acting
 from maisale.cli.upkeep import bar, say
-from maisale.config import from_env
 from maisale.ops import moving
+from maisale.services import read_settings
 
 
 def move(args: argparse.Namespace) -> int:
-    source, target = from_env(os.environ), from_env({**os.environ, "DATABASE_URL": args.to, "DATABASE_URL_FILE": "", "VECTORS": "auto"})
+    source, target = read_settings(os.environ), read_settings({**os.environ, "DATABASE_URL": args.to, "DATABASE_URL_FILE": "", "VECTORS": "auto"})
     with bar(args) as progress:
         moved = moving.move(source, target, progress, acting())
     words = f"{sum(moved.rows.values()):,} rows were moved and compared, and the words of {moved.passages:,} passages indexed anew."

@@ -7,10 +7,9 @@ import os
 import pwd
 
 from maisale.access import people
-from maisale.config import from_env
 from maisale.errors import NotFound
 from maisale.records import Scope, User, Way
-from maisale.services import Services, open_services
+from maisale.services import Services, open_services, read_settings
 from maisale.store import accounts
 
 
@@ -31,7 +30,7 @@ class Opened:
         self._who = (people.FIRST_TENANT, people.FIRST_ADMIN) if alone else (args.tenant, args.user)
 
     def __enter__(self) -> tuple[Services, User]:
-        settings = from_env(os.environ)
+        settings = read_settings(os.environ)
         self._services = open_services(settings, "cli")
         try:
             try:

@@ -7,9 +7,9 @@ import json
 import os
 from dataclasses import asdict
 
-from maisale.config import from_env
 from maisale.errors import Misconfigured
 from maisale.ops.probe import Report, probe
+from maisale.services import read_settings
 
 PAGES = ("the manager's", "the manager's fresh", "the foreign admin's fresh", "the admin's")
 # (heading, the callers whose calls are added up under it)
@@ -29,7 +29,7 @@ COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 def run(args: argparse.Namespace) -> int:
     """Probes and prints; 1 when anything was found. X_API_KEY_ADMIN is the server's own."""
-    key = from_env(os.environ).admin_key
+    key = read_settings(os.environ).admin_key
     if not key:
         raise Misconfigured("X_API_KEY_ADMIN is not set. The probe makes its two tenants with it, and deletes them: give it the server's.")
     report = probe(args.url, key, args.only)

@@ -16,14 +16,14 @@ from tqdm import tqdm
 
 from maisale.child import worker_lives
 from maisale.cli.opened import Opened, acting
-from maisale.config import Settings, from_env
+from maisale.config import Settings
 from maisale.library import dead_letters, deletion_list, embedders, upkeep
 from maisale.ops import backup as backups
 from maisale.ops import doctor as doctors
 from maisale.ops import erasing, held, moving, rebuild, replay
 from maisale.ops import verify as verifying
 from maisale.records import Erasure, Scope
-from maisale.services import Services, open_services, patient_index
+from maisale.services import Services, open_services, patient_index, read_settings
 from maisale.store import audit, erasures
 
 INDEX_WAIT_S = 10.0
@@ -40,7 +40,7 @@ def backup(args: argparse.Namespace) -> int:
 
 
 def restore(args: argparse.Namespace) -> int:
-    settings, began = from_env(os.environ), time.monotonic()
+    settings, began = read_settings(os.environ), time.monotonic()
     deletions, replayed = replay.listed(settings, args.deletions), []
 
     def delete_again(folder: Path) -> None:

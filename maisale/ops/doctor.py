@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from maisale import certificates
 from maisale.config import Settings
 from maisale.errors import IndexUnavailable, Misconfigured
-from maisale.ops import audit_chain, scheduled_backups
+from maisale.ops import acks, audit_chain, scheduled_backups
 from maisale.services import Services, patient_index, process_lives
 from maisale.store import documents, erasures, facts, jobs
 
@@ -46,6 +46,7 @@ def examine(services: Services) -> list[Finding]:
         *_documents(services),
         *_index(services),
         *_models(services),
+        *_acks(services),
         *_backups(services.settings),
         *_deletions(services),
         *_audit(services),
@@ -149,6 +150,16 @@ def _models(services: Services) -> Iterator[Finding]:
         yield Finding("Answers", LOOK, "are quotations: no model writes them", "See what is said of Ollama.")
 
 
+def _acks(services: Services) -> Iterator[Finding]:
+    found = acks.last_hour(services.db)
+    if found.p95_s is None:
+        yield Finding("Acknowledged", OK, f"no question came within the last hour; the goal is {found.goal_s * 1000:.0f} ms for 95 of 100")
+        return
+    words = f"95 of 100 questions of the last hour within {found.p95_s * 1000:.0f} ms, of {found.questions:,}; the goal is {found.goal_s * 1000:.0f} ms"
+    todo = "" if found.kept else "The disk or the processors are busy: see what else runs there. `bench ack` measures it on an instance of its own."
+    yield Finding("Acknowledged", OK if found.kept else LOOK, words, todo)
+
+
 def _backups(settings: Settings) -> Iterator[Finding]:
     made = scheduled_backups.kept(settings)
     if not settings.backup_dir:
@@ -180,6 +191,7 @@ def _audit(services: Services) -> Iterator[Finding]:
 
 def _leaves(settings: Settings) -> Iterator[Finding]:
     gets = {"models": "questions and documents", "index": "passages and vectors", "database": "all that is stored"}
+    gets["spans"] = "times of requests and jobs, without content"
     told = [f"{gets[kind]}, to {', '.join(hosts)}" for kind, hosts in settings.elsewhere.items()]
     yield Finding("Leaves this machine", OK, "; ".join(told) or "nothing")
 

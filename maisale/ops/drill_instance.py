@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import maisale
-from maisale.config import Settings, from_env
+from maisale.config import Settings
 from maisale.errors import MaiSaleError
+from maisale.services import read_settings
 
 ROOT = Path(maisale.__file__).resolve().parent.parent
 KEY = "of-a-drill-alone-0123456789-abcdefghij"
@@ -75,7 +76,7 @@ class Instance:
 
     def settings(self) -> Settings:
         """As the instance has them, with the folder as it is seen from here."""
-        return from_env({**self.environ, "DATA_DIR": str(self.data)})
+        return read_settings({**self.environ, "DATA_DIR": str(self.data)})
 
     def start(self, wait_s: float = START_S) -> None:
         """Returns when it answers. Raises DrillFailed."""

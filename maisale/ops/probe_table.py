@@ -123,6 +123,7 @@ V1: tuple[Call, ...] = (
 )
 OURS: tuple[Call, ...] = (
     Call("GET", "/healthz", OPEN),
+    Call("GET", "/metrics", OPEN, WHATEVER),  # 404 without METRICS_KEY, else 401 for every person's key
     Call("GET", "/login", OPEN),
     Call("POST", "/login", OPEN, 403),
     Call("POST", "/login", OPEN, 422, headers=SAME_ORIGIN, by={"another site": None}),

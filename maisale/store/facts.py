@@ -20,6 +20,16 @@ def get_fact(source: Database | Transaction, name: str) -> str | None:
     return rows[0]["value"] if rows else None
 
 
+def all_named(db: Database, prefix: str) -> list[str]:
+    """The values of all whose names begin so."""
+    return [row["value"] for row in db.rows("SELECT value FROM facts WHERE substr(name, 1, :n) = :prefix", prefix=prefix, n=len(prefix))]
+
+
+def forget_old(tx: Transaction, prefix: str, before: float) -> None:
+    """Those whose names begin so and that were not changed since."""
+    tx.execute("DELETE FROM facts WHERE substr(name, 1, :n) = :prefix AND changed_at < :before", prefix=prefix, n=len(prefix), before=before)
+
+
 def forget_fact(tx: Transaction, name: str) -> None:
     tx.execute("DELETE FROM facts WHERE name = :name", name=name)
 

@@ -12,6 +12,7 @@ import random
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from maisale.contracts import Database, Transaction
@@ -299,6 +300,23 @@ def counts(db: Database) -> dict[str, int]:
     """How many jobs are pending, running, done and dead."""
     found = {row["state"]: row["n"] for row in db.rows("SELECT state, count(*) AS n FROM jobs GROUP BY state")}
     return {state: found.get(state, 0) for state in ("pending", "running", "done", "dead")}
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    waiting: int = 0
+    running: int = 0
+    oldest_s: float = 0.0  # how long the oldest one has waited that may be done now
+
+
+def lanes(db: Database) -> dict[str, Lane]:
+    """What waits and runs in each lane, over everybody."""
+    now = time.time()
+    sql = """SELECT lane, sum(CASE WHEN state = 'pending' THEN 1 ELSE 0 END) AS waiting, sum(CASE WHEN state = 'running' THEN 1 ELSE 0 END) AS running,
+             min(CASE WHEN state = 'pending' AND next_at <= :now THEN created_at END) AS oldest
+             FROM jobs WHERE state IN ('pending', 'running') GROUP BY lane"""
+    found = {row["lane"]: Lane(row["waiting"], row["running"], max(0.0, now - (row["oldest"] or now))) for row in db.rows(sql, now=now)}
+    return {lane: found.get(lane, Lane()) for lane in LANES}
 
 
 def _job(row: dict[str, Any]) -> Job:

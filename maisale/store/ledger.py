@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from maisale.contracts import Database, Transaction
 from maisale.records import Reached
@@ -42,6 +43,23 @@ def note_all(tx: Transaction, document_id: str, reached: list[Reached]) -> None:
 
 def forget(tx: Transaction, document_id: str, stages: Sequence[str]) -> None:
     tx.execute("DELETE FROM stages WHERE document_id = :id AND stage IN :stages", id=document_id, stages=list(stages))
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    number: int
+    mean_s: float
+    longest_s: float
+
+
+def durations(db: Database, since: float) -> dict[str, Took]:
+    """How many documents reached each stage since then, over everybody, and how long each was on its way from the stage before."""
+    sql = """SELECT stage, count(*) AS number, avg(took) AS mean_s, max(took) AS longest_s FROM (
+                 SELECT s.stage, s.reached_at - (SELECT max(b.reached_at) FROM stages AS b
+                     WHERE b.document_id = s.document_id AND b.stage <> s.stage AND b.reached_at <= s.reached_at) AS took
+                 FROM stages AS s WHERE s.reached_at >= :since) AS reached
+             WHERE took IS NOT NULL GROUP BY stage"""
+    return {row.pop("stage"): Took(**row) for row in db.rows(sql, since=since)}
 
 
 def of_document(db: Database, document_id: str) -> list[Reached]:

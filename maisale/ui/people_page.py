@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from maisale.access.people import FIRST_ADMIN, FIRST_TENANT, ROLES
 from maisale.access.sessions import INVITATION_S
+from maisale.ops.acks import Acks
 from maisale.records import Caller, Key, Tenant, User
 from maisale.store.audit import Entry
 from maisale.text import fold
@@ -28,12 +29,16 @@ def people_page(
     *,
     keys: Sequence[Key] = (),
     entries: Sequence[Entry] = (),
+    acks: Acks | None = None,
     fresh: bool = False,
     step: Step | None = None,
     offset_minutes: int = 0,
     now: float | None = None,
 ) -> str:
-    """keys: of the person whose row is open. entries: of the audit log, when it is open. fresh: whether the caller's key was typed again."""
+    """keys: of the person whose row is open. entries: of the audit log, when it is open. fresh: whether the caller's key was typed again.
+
+    acks: for the instance's admin.
+    """
     step, clock = step or Step(), Clock(language, offset_minutes, now or time.time())
     opened = step.id if step.name in OF_A_PERSON and step.id in {user.id for user in users} else ""
     rows = "".join(_row(caller, user, step if user.id == opened else None, keys, fresh, clock) for user in users)
@@ -50,7 +55,8 @@ def people_page(
         f"<span>{say(language, 'people_summary', **counts)}</span>",
         f'{"" if placed else refusal(step)}{outcome(step, language)}{invitation}<div class="filters">{invite}{find_box(say(language, "find_person"))}</div>'
         f'<ul class="listed" aria-label="{say(language, "people")}">{rows}</ul>'
-        f'<p class="hint" data-none hidden>{say(language, "no_match")}</p>{teams}{_privacy(tenants, step, language)}{audit_log(entries, names, step, clock)}',
+        f'<p class="hint" data-none hidden>{say(language, "no_match")}</p>{teams}{_instance(acks, language)}'
+        f"{_privacy(tenants, step, language)}{audit_log(entries, names, step, clock)}",
         clock,
     )
 
@@ -170,6 +176,18 @@ def _answers(setting: str, language: str) -> list[tuple[str, str]]:
 
 def _on_off(chosen: bool) -> str:
     return "on" if chosen else "off"
+
+
+def _instance(acks: Acks | None, language: str) -> str:
+    """How the whole server does."""
+    if acks is None:
+        return ""
+    goal = f"{acks.goal_s * 1000:.0f}"
+    if acks.p95_s is None:
+        words = say(language, "acks_none", goal=goal)
+    else:
+        words = say(language, "acks_kept" if acks.kept else "acks_late", p95=f"{acks.p95_s * 1000:.0f}", n=acks.questions, goal=goal)
+    return f'<h2>{say(language, "this_server")}</h2><p class="{"hint" if acks.kept else "error"}" data-acks>{words}</p>'
 
 
 def _teams(tenants: Sequence[Tenant], fresh: bool, step: Step, language: str) -> str:

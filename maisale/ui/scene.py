@@ -15,7 +15,7 @@ from maisale.chat.explain import explain
 from maisale.chat.mentions import file_name
 from maisale.errors import IndexUnavailable, NotAllowed, NotFound
 from maisale.library import dead_letters, progress
-from maisale.ops import receipts
+from maisale.ops import acks, receipts
 from maisale.records import PUBLIC_TENANT, Caller, Named, Reply, Scope
 from maisale.services import Services
 from maisale.store import accounts, conversations, documents, ledger, quota
@@ -250,5 +250,6 @@ def people_for(services: Services, who: Reader, step: Step) -> str:
             audit.read(db, caller, "keys_read", "user", step.id)
     elif not step.done:
         audit.read(db, caller, "users_read")
-    shown = {"keys": listed, "entries": entries, "fresh": caller.fresh, "step": step, "offset_minutes": who.offset_minutes}
+    found = acks.last_hour(db) if caller.user.role == "instance_admin" else None
+    shown = {"keys": listed, "acks": found, "entries": entries, "fresh": caller.fresh, "step": step, "offset_minutes": who.offset_minutes}
     return people_page.people_page(caller, users, tenants, who.language, **shown)

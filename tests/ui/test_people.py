@@ -1,5 +1,6 @@
 """The handlers of the account page and the people page, called as Gradio calls them, over real services."""
 
+import json
 import re
 import time
 
@@ -8,7 +9,8 @@ from signed_in import Browser, person
 
 from maisale.access import keys, sessions
 from maisale.errors import NotFound
-from maisale.store import accounts
+from maisale.metrics import ACK_BOUNDS_S
+from maisale.store import accounts, facts
 
 SECRET = re.compile(r"msk_[0-9a-f]{16}_[\w-]{43}|http://\S+/link/[\w-]+")
 
@@ -206,6 +208,18 @@ def test_a_team_s_admin_sees_and_changes_no_teams(services, lan, hoa):
     assert "Add a team" not in lan.on("people", do="show")
     assert "Only an admin of the instance" in lan.on("people", do="add_team", name="New")
     assert "Only an admin of the instance" in lan.on("people", do="delete_team", id=hoa.user.tenant_id) and hoa.caller
+
+
+def test_the_server_s_admin_alone_sees_how_soon_questions_are_acknowledged(services, root, lan):
+    assert "No question came within the last hour" in root.on("people", do="show") and "data-acks" not in lan.on("people", do="show")
+    slots = [0] * (len(ACK_BOUNDS_S) + 1)
+    slots[3] = 20
+    minutes = {int(time.time() // 60): slots}
+    services.db.write(lambda tx: facts.set_fact(tx, "acks one", json.dumps(minutes)))
+    assert "were acknowledged within 20 ms, of 20. The goal is 200 ms." in root.on("people", do="show")
+    minutes = {int(time.time() // 60): [*slots[:-1], 20]}
+    services.db.write(lambda tx: facts.set_fact(tx, "acks one", json.dumps(minutes)))
+    assert "within 5000 ms only, of 40" in root.on("people", do="show")
 
 
 # Personal data

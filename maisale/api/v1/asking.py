@@ -19,6 +19,8 @@ from maisale.access.gate import in_json, route_path
 from maisale.api.v1.shapes import Question
 from maisale.chat.replies import Replies
 from maisale.errors import MaiSaleError
+from maisale.records import Scope as Person
+from maisale.records import Way
 
 _PATH = re.compile(r"/v1/conversations/([^/]+)/messages")
 _JSON = (b"content-type", b"application/json")
@@ -40,7 +42,8 @@ class ShortWay:
         try:
             who = scope["caller"]
             keys.require(who, "chat")
-            ack = await self._running().ask(who.scope, asked.text, found[1], tuple(asked.collections), tuple(asked.documents))
+            person = Person(who.user.tenant_id, who.user.id, Way("api", key_id=who.key_id, began=scope.get("began", 0.0)))
+            ack = await self._running().ask(person, asked.text, found[1], tuple(asked.collections), tuple(asked.documents))
         except MaiSaleError as problem:
             return await in_json(problem)(scope, receive, send)
         taken = {"conversation_id": ack.conversation_id, "message_id": ack.message_id, "reply_id": ack.reply_id}
