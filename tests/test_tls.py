@@ -9,6 +9,7 @@ import sys
 import httpx
 import pytest
 from authority import Authority
+from gradio_client import Client
 from running import ADMIN_KEY, ROOT, RunningApp
 
 from fake_ollama import FakeOllama
@@ -54,6 +55,12 @@ def test_who_does_not_know_the_authority_does_not_trust_it(app):
 def test_plain_http_gets_no_answer(app):
     with pytest.raises(httpx.TransportError):
         httpx.get(app.url.replace("https://", "http://") + "/healthz")
+
+
+def test_gradio_client_takes_the_standard_variable(app, ca):
+    with trusting(ca):
+        client = Client(app.url, headers={"X-API-Key": ADMIN_KEY}, verbose=False)
+        assert client.predict("How do I sign in for the first time?", api_name="/ask")["done"]
 
 
 def test_the_python_client_takes_the_standard_variable(app, ca):
