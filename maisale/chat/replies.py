@@ -297,7 +297,8 @@ class Replies:
                 await asyncio.sleep(STORED_AGAIN_S)
         self._open.pop(final.id, None)
         self._pace.end()
-        metrics.ended(final.state)
+        if final.ended:  # else the next start answers it
+            metrics.ended(final.state)
         turn = self._turns.get(final.conversation_id)
         if turn and not turn.locked():
             self._turns.pop(final.conversation_id, None)
