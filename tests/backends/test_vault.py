@@ -214,7 +214,7 @@ def test_neither_secret_nor_token_is_in_a_log_or_a_repr(vault, tmp_path, caplog)
         assert secret not in told
 
 
-@pytest.mark.parametrize("url", ["sqlite:////srv/kept.db", "postgres://maisale:kept.db@db.lan/maisale"])
+@pytest.mark.parametrize("url", ["sqlite:////srv/kept.db", "postgres://maisale:kept.db@db.lan/maisale"], ids=["sqlite", "postgres"])
 def test_the_worker_gets_the_reference_and_not_the_secret(vault, tmp_path, monkeypatch, url):
     vault.secrets["secret/maisale"]["database"] = url
     for name, value in environ(vault, "vault:maisale#database", "DATABASE_URL").items():
