@@ -24,7 +24,7 @@ def app(tmp_path_factory):
     """With a model that writes for minutes when it is asked to, so that an answer is being written while others call."""
     with FakeOllama(("gpt-oss",), answer=at_length, token_delay_s=0.05) as ollama:
         ollama.models["gpt-oss:latest"].slot = asyncio.Semaphore(50)
-        with RunningApp(tmp_path_factory.mktemp("probe"), ollama.url) as running:
+        with RunningApp(tmp_path_factory.mktemp("probe"), ollama.url, GENERATE_CONCURRENCY="50") as running:
             yield running.wait_until_indexed()
 
 

@@ -375,8 +375,8 @@ DOCUMENTS = (
     several(
         "store.chunks.chunks: tenants and collections",
         ("store.chunks", "chunks", "AND tenant_id IN :tenants", "AND 1 = 1 OR key IN :keys AND tenant_id IN :tenants"),
-        ("backends.fts5", "FTS5Index._candidates", "None if _holds_all(counts, where) else counts.inside(_place_filter(where))", "None"),
-        ("backends.fts5", "FTS5Index._candidates", 'and may_see(found[row]["place"])', "and may_see is not None"),
+        ("backends.word_search", "_candidates", "inside = table.inside(where)", "inside = None"),
+        ("backends.fts5_counts", "Counts.texts", 'if may_see(row["place"])', "if may_see is not None"),
         only=EXACTLY("GET /v1/search"),
         found="document",
         behind="the index, whose hits it checks again",
