@@ -505,8 +505,9 @@ def laboratory(tmp_path_factory):
     with FakeOllama(("gpt-oss",), answer=slow_at_length, token_delay_s=0.05) as ollama:
         ollama.models["gpt-oss:latest"].slot = asyncio.Semaphore(50)
         settings = {"DATA_DIR": str(folder), "KNOWLEDGE_DIR": str(ROOT / "knowledge"), "X_API_KEY_ADMIN": ADMIN_KEY, "OLLAMA_HOST": ollama.url}
-        before = {name: os.environ.get(name) for name in (*settings, "RATE_LIMIT")}
-        os.environ.update(settings, RATE_LIMIT="1000")
+        settings |= {"RATE_LIMIT": "1000", "GENERATE_CONCURRENCY": "50"}
+        before = {name: os.environ.get(name) for name in settings}
+        os.environ.update(settings)
         slow, limits.LONGEST_DELAY_S = limits.LONGEST_DELAY_S, 0.0  # wrong keys are many here
         try:
             import app
