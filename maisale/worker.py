@@ -23,7 +23,7 @@ from huey.api import Huey
 from huey.consumer import Consumer, Scheduler
 from huey.consumer_options import OptionParserHandler
 
-from maisale.bell import make_huey, register
+from maisale.bell import make_huey, register, use_redis
 from maisale.config import Settings
 from maisale.errors import MaiSaleError, Misconfigured
 from maisale.library import upkeep
@@ -51,8 +51,9 @@ def settings() -> Settings:
 class Shift:
     """What the worker has open while it runs."""
 
-    def __init__(self, given: Settings, hands: int):
+    def __init__(self, given: Settings, hands: int, queue: Huey):
         self._settings = given
+        self._queue = queue
         self._hands = hands
         self.stopping = threading.Event()
         self._services: Services | None = None
@@ -64,6 +65,8 @@ class Shift:
     def begin(self) -> None:
         """Raises Misconfigured when another worker runs or a folder stands in the way."""
         self._services = open_services(self._settings, "worker")
+        if self._settings.redis_url:
+            self._services.bell.hear_itself(self._queue)
         # Beside other workers, what one of them left behind is taken when its lease has passed.
         left = 0 if self._settings.on_postgres else self._services.db.write(jobs.take_over)
         if left:
@@ -188,7 +191,8 @@ class _WorkerHuey(Huey):
         ours = {"workers": given.workers or HANDS, "initial_delay": 0.05, "max_delay": POLL_S, "shutdown_timeout": FINISH_S}
         # Threads always: what the shift has open cannot be shared with forked processes.
         chosen = {**options, **ours, **_typed(sys.argv), "graceful_signal": "TERM", "worker_type": "thread"}
-        self.shift = Shift(given, chosen["workers"])
+        use_redis(self, given, listens=True)
+        self.shift = Shift(given, chosen["workers"], self)
         return _WorkerConsumer(self, self.shift, **chosen)
 
 
