@@ -86,7 +86,7 @@ class Life:
         # Gradio's copies of an earlier life's uploads: nobody can name them any more.
         await asyncio.to_thread(shutil.rmtree, settings.copies_dir, ignore_errors=True)
         await asyncio.to_thread(people.make_first_admin, services.db, settings)
-        self._limits = Limits(settings.rate_limit)
+        self._limits = Limits(settings.rate_limit, services.shared.counts)
         self._replies = Replies(services, elsewhere=DeciderProcesses(settings))
         await self._replies.recover()
         if settings.workers:
