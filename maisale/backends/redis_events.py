@@ -45,6 +45,7 @@ class RedisEvents:
         self._something = asyncio.Event()
         self._tasks: list[asyncio.Task] = []
         self._heard_at = float("-inf")
+        self._closing = False
 
     @property
     def live(self) -> bool:
@@ -66,21 +67,23 @@ class RedisEvents:
         self._something.set()
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._closing = True
+        while pending := [task for task in self._tasks if not task.done()]:
+            for task in pending:
+                task.cancel()  # again: a cancellation that meets the end of a time limit may pass for that
+            await asyncio.wait(pending, timeout=ANSWER_S)
         await self._client.aclose()
 
     async def _listen(self, channels: Sequence[str], heard: Callable[[dict[str, Any]], None]) -> None:
-        """For ever: subscribes, hands on what comes, and does so again when Redis is back."""
-        while True:
+        """Until it is closed: subscribes, hands on what comes, and does so again when Redis is back."""
+        while not self._closing:
             if self._server.away:
                 await asyncio.sleep(LOOK_S)
                 continue
             try:
                 async with self._client.pubsub() as subscription:
                     await subscription.subscribe(*channels)
-                    while True:
+                    while not self._closing:
                         await self._hear(subscription, heard)
             except (RedisError, OSError, asyncio.TimeoutError) as problem:
                 self._heard_at = float("-inf")
@@ -104,7 +107,7 @@ class RedisEvents:
             log.exception("a message of another process was not understood")
 
     async def _send(self) -> None:
-        while True:
+        while not self._closing:
             await self._something.wait()
             if not self._waiting:
                 self._something.clear()
