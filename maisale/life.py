@@ -133,11 +133,17 @@ async def _mirror_knowledge(services: Services) -> None:
     """At the start, and then every WATCH_S seconds: what did not change costs a look."""
     again = False
     while True:
-        await asyncio.to_thread(index_knowledge, services, again)
+        await asyncio.to_thread(_mirror_once, services, again)
         again = True
         if not services.settings.watch_s:
             return
         await asyncio.sleep(services.settings.watch_s)
+
+
+def _mirror_once(services: Services, again: bool) -> None:
+    if held := services.shared.locks.hold("knowledge"):  # else another app is at it
+        with held:
+            index_knowledge(services, again)
 
 
 async def _note_acks(services: Services) -> None:

@@ -280,6 +280,7 @@ class Replies:
         def begin() -> None:
             running.show(state="running", step="searching", place_in_line=0)
             stored.append(asyncio.create_task(self._begin(running)))  # beside the deciding, which need not wait for it
+            stored[0].add_done_callback(lambda task: task.cancelled() or task.exception())  # also of one that nobody awaits: cancelled while deciding
 
         with spans.span("decide"):
             decision = await self._deciding.decide(begin, running.scope, running.turn or running.reply, writer)
