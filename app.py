@@ -9,6 +9,7 @@
 #   "langgraph==1.2.22",
 #   "sqlite-utils==4.2.1",
 #   "huey==3.5.4",
+#   "redis==8.1.0",
 #   "pytest==9.2.0",
 #   "pypdfium2==5.15.2",
 #   "mammoth==1.13.0",

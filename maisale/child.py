@@ -94,6 +94,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "DATABASE_URL": settings.database_url,
         "SQL_POOL": str(settings.sql_pool),
         "FILES_DIR": settings.files_folder and str(settings.files_dir.resolve()),
+        "REDIS_URL": settings.redis_url,
         "CHROMA_PATH": settings.chroma_path,
         "OLLAMA_HOST": ",".join(settings.ollama_urls),
         "OLLAMA_CA": settings.ollama_ca and str(Path(settings.ollama_ca).resolve()),

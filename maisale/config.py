@@ -26,6 +26,7 @@ class Settings:
     database_url: str = field(default="", repr=False)  # empty: sqlite in data_dir; postgresql:// may hold a password
     files_folder: str = ""  # of uploaded files; empty: files in data_dir. Processes on one Postgres database share it
     sql_pool: int = 10  # connections that read a Postgres database, in each process
+    redis_url: str = field(default="", repr=False)  # empty: this process shares nothing; it may hold a password
     chroma_path: str = ""  # empty: chroma_db in data_dir
     ollama_urls: tuple[str, ...] = ("http://127.0.0.1:11434",)
     ollama_ca: str = ""  # file of the authority that signed their certificates; empty: a public one
@@ -108,8 +109,9 @@ class Settings:
 
     @property
     def elsewhere(self) -> dict[str, tuple[str, ...]]:
-        """What is kept or asked on other machines: models, index, database or spans to the hosts; empty when nothing leaves this one."""
-        urls = {"models": self.ollama_urls, "index": (self.chroma_path,), "database": (self.database_url,), "spans": (self.spans_url,)}
+        """What is kept or asked on other machines: models, index, database, redis or spans to the hosts; empty when nothing leaves this one."""
+        urls = {"models": self.ollama_urls, "index": (self.chroma_path,), "database": (self.database_url,)}
+        urls |= {"redis": (self.redis_url,), "spans": (self.spans_url,)}
         hosts = {kind: tuple(dict.fromkeys(filter(None, map(_other_machine, given)))) for kind, given in urls.items()}
         return {kind: found for kind, found in hosts.items() if found}
 
@@ -140,6 +142,7 @@ def from_env(environ: Mapping[str, str], folder: Path = Path(), open_vault: Open
         database_url=database_url,
         files_folder=given.text("FILES_DIR"),
         sql_pool=given.whole("SQL_POOL", 10, 1, 1000),
+        redis_url=_redis_url(given.text("REDIS_URL")),
         chroma_path=given.text("CHROMA_PATH"),
         ollama_urls=_ollama_urls(given.text("OLLAMA_HOST", "localhost"), given.whole("OLLAMA_PORT", 11434, 1, 65535)),
         ollama_ca=given.text("OLLAMA_CA"),
@@ -305,6 +308,20 @@ def _vectors(given: _Given, database_url: str) -> str:
     if found == "pgvector" and not database_url.startswith(POSTGRES):
         raise Misconfigured("VECTORS is 'pgvector', which needs a Postgres database. Set DATABASE_URL to one, or VECTORS to auto.")
     return found
+
+
+def _redis_url(text: str) -> str:
+    if not text:
+        return ""
+    try:
+        parts = urlsplit(text)
+        whole = bool(parts.path if parts.scheme == "unix" else parts.hostname) and (parts.port or 1)
+    except ValueError:
+        whole = False
+    # Never the value itself: it may hold a password.
+    if not whole or parts.scheme not in ("redis", "rediss", "unix"):
+        raise Misconfigured("REDIS_URL is not an address of Redis. Examples: redis://localhost:6379/0, rediss://:PASSWORD@10.0.0.5:6379/0.")
+    return text
 
 
 def _model_name(name: str, text: str) -> str:

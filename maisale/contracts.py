@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -194,3 +195,61 @@ class ChatModel(Protocol):
 
         Raises ModelUnavailable before anything was said when the server is away, ModelFailed when it breaks off or says nothing.
         """
+
+
+class Counts(Protocol):
+    """How often something happened, counted once over all processes. Raises RedisUnavailable, at once while that is known."""
+
+    def hit(self, per_second: int, kind: str, name: str) -> float:
+        """0.0 when it is taken, being one of `per_second` in the last second; else not counted, and the seconds until there is room."""
+
+    def increase(self, name: str, lasts_s: int) -> int:
+        """How often `name` was counted, this time among them, since the first time; forgotten `lasts_s` after that."""
+
+
+class Held(Protocol):
+    """Something that this process alone may do, until the `with` block ends."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether another process may have it by now."""
+
+    def __enter__(self) -> Held: ...
+
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None) -> None: ...
+
+
+class Locks(Protocol):
+    """What only one process may do at a time."""
+
+    def hold(self, name: str) -> Held | None:
+        """Ours until it is left, or None when another process has it. Does not wait."""
+
+
+class Events(Protocol):
+    """Short messages between the processes of one installation. Any of them may be lost; nothing waits for one. Used inside one event loop."""
+
+    @property
+    def live(self) -> bool:
+        """Whether what is published now is heard by the other processes."""
+
+    def listen(self, channels: Sequence[str], heard: Callable[[dict[str, Any]], None]) -> None:
+        """From now on every message on these channels is handed to `heard`, also our own. Once, inside the loop."""
+
+    def publish(self, channel: str, message: dict[str, Any], key: str = "") -> None:
+        """Sends it soon. key: a later message with the same channel and key takes the place of one that was not sent yet."""
+
+    async def close(self) -> None: ...
+
+
+class Shared(Protocol):
+    """What several processes have in common beside the database."""
+
+    away: str  # why it is done without at the moment, in words; empty when all is well
+    counts: Counts | None  # None: each process counts for itself
+    locks: Locks
+
+    def events(self) -> Events:
+        """New ones, for one event loop."""
+
+    def close(self) -> None: ...

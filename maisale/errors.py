@@ -115,3 +115,15 @@ class IndexUnavailable(MaiSaleError):
     """The vector index cannot be reached in time, or is not open."""
 
     status = 503
+
+
+class RedisUnavailable(MaiSaleError):
+    """Redis cannot be reached in time. What it is for is done without it meanwhile."""
+
+    status = 503
+
+
+class ReplyLost(MaiSaleError):
+    """An answer is not this process's any more: another one goes on with it, or it was deleted. Nothing more of it is stored."""
+
+    status = 409

@@ -86,7 +86,7 @@ class Life:
         # Gradio's copies of an earlier life's uploads: nobody can name them any more.
         await asyncio.to_thread(shutil.rmtree, settings.copies_dir, ignore_errors=True)
         await asyncio.to_thread(people.make_first_admin, services.db, settings)
-        self._limits = Limits(settings.rate_limit)
+        self._limits = Limits(settings.rate_limit, services.shared.counts)
         self._replies = Replies(services, elsewhere=DeciderProcesses(settings))
         await self._replies.recover()
         if settings.workers:
@@ -133,11 +133,17 @@ async def _mirror_knowledge(services: Services) -> None:
     """At the start, and then every WATCH_S seconds: what did not change costs a look."""
     again = False
     while True:
-        await asyncio.to_thread(index_knowledge, services, again)
+        await asyncio.to_thread(_mirror_once, services, again)
         again = True
         if not services.settings.watch_s:
             return
         await asyncio.sleep(services.settings.watch_s)
+
+
+def _mirror_once(services: Services, again: bool) -> None:
+    if held := services.shared.locks.hold("knowledge"):  # else another app is at it
+        with held:
+            index_knowledge(services, again)
 
 
 async def _note_acks(services: Services) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 
 from maisale import spans
 from maisale.config import Settings, from_env
-from maisale.contracts import ChatModel, CompleteIndex, Database, Embedder, KeptIndex, LexicalIndex, VectorIndex
+from maisale.contracts import ChatModel, CompleteIndex, Database, Embedder, KeptIndex, LexicalIndex, Shared, VectorIndex
 from maisale.errors import IndexUnavailable, Misconfigured
 from maisale.records import Hit, ModelStatus, SearchFilter
 from maisale.references import Vault, VaultAccess
@@ -79,12 +79,18 @@ class Services:
     models: ModelServer
     builtin: Embedder
     bell: Bell
+    shared: Shared
     lock: IO | None = None
     tracer: spans.Tracer | None = None
     exact_rows: int = EXACT_ROWS  # vectors in the scope up to which exact search is asked first
     _counted: dict[tuple[str, str, SearchFilter], tuple[float, int]] = field(default_factory=dict)
     _ringing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="bell"))
     _rings: Semaphore = field(default_factory=lambda: Semaphore(RINGS))
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other app, and no other worker, can work on this database: SQLite is locked by the first one."""
+        return not self.settings.on_postgres
 
     def wake(self, job_id: str) -> None:
         """Tells the worker that a job waits. A ring may be lost: the worker's sweep finds the job."""
@@ -129,6 +135,7 @@ class Services:
     def close(self) -> None:
         self._ringing.shutdown(wait=True, cancel_futures=True)
         self.bell.close()
+        self.shared.close()
         self.models.close()
         self.db.close()
         if self.settings.vault:
@@ -189,6 +196,7 @@ def open_services(settings: Settings, role: str, half_moved: bool = False) -> Se
         models=_models(settings),
         builtin=_builtin(),
         bell=_bell(settings),
+        shared=_shared(settings),
         lock=lock,
         exact_rows=EXACT_ROWS if settings.vectors in ("auto", "exact") else 0,
     )
@@ -342,3 +350,14 @@ def _bell(settings: Settings) -> Bell:
     from maisale.bell import HueyBell
 
     return HueyBell(settings)
+
+
+def _shared(settings: Settings) -> Shared:
+    from maisale.backends.alone import Alone
+
+    alone = Alone(settings.data_dir)
+    if not settings.redis_url:
+        return alone
+    from maisale.backends.redis import RedisShared
+
+    return RedisShared(settings.redis_url, alone.locks)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from maisale.contracts import Transaction
 from maisale.errors import MaiSaleError
@@ -32,14 +32,18 @@ LOOK_AT = 8  # due jobs of which the first free one is claimed
 
 
 class Work:
-    """The worker's hands: takes jobs when it is rung, for as long as there are any. hands: how many threads call `take`."""
+    """The worker's hands: takes jobs when it is rung, for as long as there are any. hands: how many threads call `take`.
 
-    def __init__(self, services: Services, embedders: Embedders, hands: int, stopping: threading.Event):
+    leads: whether this is the one worker of all that tends the embedders.
+    """
+
+    def __init__(self, services: Services, embedders: Embedders, hands: int, stopping: threading.Event, leads: Callable[[], bool] = lambda: True):
         self._services = services
         self._embedders = embedders
         self._indexing = Indexing(services, embedders, stopping)
         self._stopping = stopping
         self._hands = hands
+        self._leads = leads
         self._bulk_room = threading.BoundedSemaphore(max(1, hands - 1))
         self._doing: dict[str, Job] = {}
         self._pruned_at = float("-inf")
@@ -62,7 +66,8 @@ class Work:
         if not self._services.bell.waiting():
             for job_id in jobs.due(db, self._hands):
                 self._services.wake(job_id)
-        self._embedders.tend()
+        if self._leads():
+            self._embedders.tend()
         if time.monotonic() - self._pruned_at > PRUNE_S:
             self._pruned_at = time.monotonic()
             while db.write(lambda tx: jobs.prune(tx, PRUNED), bulk=True) == PRUNED and not self._stopping.is_set():

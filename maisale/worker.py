@@ -15,7 +15,8 @@ import stat
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from huey.api import Huey
 from huey.consumer import Consumer, Scheduler
 from huey.consumer_options import OptionParserHandler
 
-from maisale.bell import make_huey, register
+from maisale.bell import make_huey, register, use_redis
 from maisale.config import Settings
+from maisale.contracts import Held
 from maisale.errors import MaiSaleError, Misconfigured
 from maisale.library import upkeep
 from maisale.library.embedders import Embedders
@@ -40,6 +42,7 @@ HANDS = 4  # threads, when WORKERS is 0 because the app is to start none of its 
 POLL_S = 0.3  # at most between two looks at the queue; Huey's own 10 s would be felt
 NICE = 15  # people who ask, and what is decided for them, go before documents that are read
 INDEX_AGAIN_S = 5.0  # after the index could not be opened
+TURN_S = 2.0  # between two looks whether another worker has filled it
 FINISH_S = 7.0  # for jobs that are being done at SIGTERM; with the rest under 10 s
 
 
@@ -51,25 +54,28 @@ def settings() -> Settings:
 class Shift:
     """What the worker has open while it runs."""
 
-    def __init__(self, given: Settings, hands: int):
+    def __init__(self, given: Settings, hands: int, queue: Huey):
         self._settings = given
+        self._queue = queue
         self._hands = hands
         self.stopping = threading.Event()
         self._services: Services | None = None
         self._keeper: threading.Thread | None = None
         self._backup: threading.Thread | None = None
         self._erasing: threading.Thread | None = None
+        self._lead: Held | None = None
         self.work: Work | None = None
 
     def begin(self) -> None:
         """Raises Misconfigured when another worker runs or a folder stands in the way."""
         self._services = open_services(self._settings, "worker")
+        if self._settings.redis_url:
+            self._services.bell.hear_itself(self._queue)
         # Beside other workers, what one of them left behind is taken when its lease has passed.
         left = 0 if self._settings.on_postgres else self._services.db.write(jobs.take_over)
         if left:
             log.info("%d jobs of an earlier worker are taken over", left)
-        scheduled_backups.sweep(self._settings)
-        self.work = Work(self._services, Embedders(self._services), self._hands, self.stopping)
+        self.work = Work(self._services, Embedders(self._services), self._hands, self.stopping, self._leads)
         if self._services.vectors is not None:
             self._keeper = threading.Thread(target=self._keep_index, name="index-keeper", daemon=True)
             self._keeper.start()
@@ -82,7 +88,29 @@ class Shift:
         self.work.put_back()
         if self._keeper:
             self._keeper.join(FINISH_S)
+        if self._lead:
+            self._lead.__exit__(None, None, None)
         self._services.close()
+
+    def sweep(self) -> None:
+        """What is looked at every few seconds. Of several workers one makes the backups and erases, however many look."""
+        self.work.sweep()
+        self.keep_witness()
+        if self._leads():
+            self.back_up_if_due()
+            self.erase_if_due()
+
+    def _leads(self) -> bool:
+        """Whether this worker is the one of all that does what only one may do; it is until it ends, or its lease is lost."""
+        if self._lead and self._lead.lost:
+            self._lead.__exit__(None, None, None)
+            self._lead = None
+        if self._lead is None and (held := self._services.shared.locks.hold("scheduler")):
+            self._lead = held
+            log.info("this worker makes the backups and tends the embedders")
+            if not (self._backup and self._backup.is_alive()):
+                scheduled_backups.sweep(self._settings)
+        return self._lead is not None
 
     def back_up_if_due(self) -> None:
         """In a thread: jobs go on meanwhile."""
@@ -123,7 +151,20 @@ class Shift:
             opened.callback(index.release)
             opened.callback(serve_index(self._settings, index).close)
             self._services.vectors = index
-            upkeep.keep(self._services.db, index, self.stopping, opened=self.work.go_on)
+            upkeep.keep(self._services.db, index, self.stopping, opened=self.work.go_on, turn=self._turn_at_index)
+
+    @contextmanager
+    def _turn_at_index(self) -> Iterator[None]:
+        """One that several workers have in common is compared and filled by one of them after the other."""
+        if self._settings.index != "pgvector" and not self._settings.on_chroma_server:
+            yield
+            return
+        while (held := self._services.shared.locks.hold("index")) is None:
+            if self.stopping.wait(TURN_S):
+                yield  # to nothing: it ends
+                return
+        with held:
+            yield
 
 
 class _Sweeper(Scheduler):
@@ -136,10 +177,7 @@ class _Sweeper(Scheduler):
         if time.monotonic() - self._swept_at >= SWEEP_S:
             self._swept_at = time.monotonic()
             try:
-                self.shift.work.sweep()
-                self.shift.back_up_if_due()
-                self.shift.keep_witness()
-                self.shift.erase_if_due()
+                self.shift.sweep()
             except MaiSaleError as problem:
                 log.error("the sweep failed: %s", problem)
         super().loop(now)
@@ -188,7 +226,8 @@ class _WorkerHuey(Huey):
         ours = {"workers": given.workers or HANDS, "initial_delay": 0.05, "max_delay": POLL_S, "shutdown_timeout": FINISH_S}
         # Threads always: what the shift has open cannot be shared with forked processes.
         chosen = {**options, **ours, **_typed(sys.argv), "graceful_signal": "TERM", "worker_type": "thread"}
-        self.shift = Shift(given, chosen["workers"])
+        use_redis(self, given, listens=True)
+        self.shift = Shift(given, chosen["workers"], self)
         return _WorkerConsumer(self, self.shift, **chosen)
 
 

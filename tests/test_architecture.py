@@ -43,6 +43,7 @@ ONLY_IN = {
     "hvac": {"maisale.backends"},
     "opentelemetry": {"maisale.backends"},
     "prometheus_client": {"maisale.metrics", "maisale.ops"},
+    "redis": {"maisale.backends", "maisale.bell"},
 }
 
 

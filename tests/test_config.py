@@ -43,6 +43,9 @@ def test_ollamas_host_takes_every_usual_form(tmp_path, host, port, urls):
         ("VECTORS", "faiss", "one of auto, chroma, pgvector, exact"),
         ("PUBLIC_URL", "chat.example.com", "begins with http"),
         ("DATABASE_URL", "mysql://root:secret@db/x", "sqlite:///PATH"),
+        ("REDIS_URL", "http://:secret@redis", "not an address of Redis"),
+        ("REDIS_URL", "redis://:secret@redis:port", "not an address of Redis"),
+        ("REDIS_URL", "redis://", "not an address of Redis"),
         ("OLLAMA_HOST", "http://", "not an address"),
         ("OLLAMA_HOST", "ftp://gpu", "not an address"),
         ("OLLAMA_HOST", "::", "not an address"),
@@ -67,6 +70,11 @@ def test_a_mounted_secret_is_read_from_its_file(tmp_path):
     settings = from_env({"X_API_KEY_ADMIN_FILE": str(tmp_path / "key")}, tmp_path)
     assert settings.admin_key == "an-admin-key-of-20"
     assert "an-admin-key-of-20" not in repr(settings)
+
+
+def test_the_address_of_redis_is_no_secret_to_its_users_and_one_to_logs(tmp_path):
+    settings = from_env({"REDIS_URL": "rediss://:a-password@redis.lan/1"}, tmp_path)
+    assert settings.redis_url == "rediss://:a-password@redis.lan/1" and "a-password" not in repr(settings)
 
 
 def test_a_missing_secret_file_is_said(tmp_path):
@@ -104,6 +112,8 @@ ELSEWHERE = [
     ({"OLLAMA_HOST": "localhost.evil.example"}, {"models": ("localhost.evil.example",)}),
     ({"CHROMA_PATH": "http://vectors.lan:8000"}, {"index": ("vectors.lan",)}),
     ({"CHROMA_PATH": "/srv/chroma"}, {}),
+    ({"REDIS_URL": "rediss://:secret@redis.lan:6379/1"}, {"redis": ("redis.lan",)}),
+    ({"REDIS_URL": "unix:///run/redis.sock?db=1"}, {}),
 ]
 
 

@@ -64,7 +64,7 @@ class Gate:
         self._app = app
         self._accounts = accounts
         self._limits = limits
-        self._wrong_keys = WrongKeys()
+        self._wrong_keys = WrongKeys(lambda: limits().counts)
         self._ownership = Ownership(surface)
         self._noted: dict[str, float] = {}  # key id -> when its last use was written
         self._rechecked: dict[tuple[str | None, str | None], tuple[float, bool]] = {}  # what opened a stream -> when it was asked, the answer

@@ -1,7 +1,8 @@
-"""How often one person may start work, and how slowly wrong keys are answered. Counted in this process, by the package limits.
+"""How often one person may start work, and how slowly wrong keys are answered. Counted by the package limits, in this process or over all of them.
 
 What this protects: one person's program cannot take the machine from the others, and guessing a key is slow. What it does not: somebody
-with many addresses guesses in parallel, which 256 random bits stand, and a short X_API_KEY_ADMIN does not.
+with many addresses guesses in parallel, which 256 random bits stand, and a short X_API_KEY_ADMIN does not. While Redis is away each process counts
+for itself, so that with several of them somebody may come as many times as often.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import asyncio
 import math
 import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 
 from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from maisale.errors import TooOften
+from maisale.contracts import Counts
+from maisale.errors import RedisUnavailable, TooOften
 
 WIDER = 20  # times as often for what only reads: a page looks at many things at once
 FREE_TRIES = 3  # wrong keys in a minute that are answered at once: people mistype
@@ -27,27 +31,61 @@ HELD = 50  # wrong answers that wait at a time for one address, and for one key 
 
 
 class Limits:
-    """per_second: of work, for each person."""
+    """per_second: of work, for each person. shared: counts of all processes; without them, or while they cannot be had, this process counts."""
 
-    def __init__(self, per_second: int, forget_s: float = FORGET_S):
-        self._windows = MovingWindowRateLimiter(_Memory(forget_s))
-        self._work = RateLimitItemPerSecond(per_second)
-        self._reading = RateLimitItemPerSecond(per_second * WIDER)
+    def __init__(self, per_second: int, shared: Counts | None = None, forget_s: float = FORGET_S):
+        self.counts = BestCounts(MemoryCounts(forget_s), shared)
+        self._per_second = per_second
 
     def start_work(self, user_id: str) -> None:
         """Counts one question, search, upload, creation, deletion or call about keys. Raises TooOften."""
-        self._count(self._work, "work", user_id)
+        self._count(self._per_second, "work", user_id)
 
     def read(self, user_id: str) -> None:
         """Counts anything else. Raises TooOften."""
-        self._count(self._reading, "reading", user_id)
+        self._count(self._per_second * WIDER, "reading", user_id)
 
-    def _count(self, limit: RateLimitItemPerSecond, kind: str, user_id: str) -> None:
-        if self._windows.hit(limit, kind, user_id):
-            return
-        wait_s = max(0.05, self._windows.get_window_stats(limit, kind, user_id).reset_time - time.time())
-        words = f"More than {limit.amount} a second is too fast; this one was not taken. Try again in {max(1, math.ceil(wait_s))} s."
-        raise TooOften(words, wait_s)
+    def _count(self, per_second: int, kind: str, user_id: str) -> None:
+        wait_s = self.counts.hit(per_second, kind, user_id)
+        if wait_s:
+            words = f"More than {per_second} a second is too fast; this one was not taken. Try again in {max(1, math.ceil(wait_s))} s."
+            raise TooOften(words, wait_s)
+
+
+class BestCounts:
+    """Counts that can always be had: over all processes, or else this one's own."""
+
+    def __init__(self, own: MemoryCounts, shared: Counts | None):
+        self.own, self._shared = own, shared
+
+    def hit(self, per_second: int, kind: str, name: str) -> float:
+        if self._shared:
+            with suppress(RedisUnavailable):
+                return self._shared.hit(per_second, kind, name)
+        return self.own.hit(per_second, kind, name)
+
+    def increase(self, name: str, lasts_s: int) -> int:
+        if self._shared:
+            with suppress(RedisUnavailable):
+                return self._shared.increase(name, lasts_s)
+        return self.own.increase(name, lasts_s)
+
+
+class MemoryCounts:
+    """Counts of this process alone."""
+
+    def __init__(self, forget_s: float = FORGET_S):
+        self.storage = _Memory(forget_s)
+        self._windows = MovingWindowRateLimiter(self.storage)
+
+    def hit(self, per_second: int, kind: str, name: str) -> float:
+        limit = RateLimitItemPerSecond(per_second)
+        if self._windows.hit(limit, kind, name):
+            return 0.0
+        return max(0.05, self._windows.get_window_stats(limit, kind, name).reset_time - time.time())
+
+    def increase(self, name: str, lasts_s: int) -> int:
+        return self.storage.incr(name, lasts_s)
 
 
 class _Memory(MemoryStorage):
@@ -64,16 +102,20 @@ class _Memory(MemoryStorage):
 
 
 class WrongKeys:
-    """Each wrong key makes the next wrong answer to its address, and for its key id, come later. A right key never waits."""
+    """Each wrong key makes the next wrong answer to its address, and for its key id, come later. A right key never waits.
 
-    def __init__(self) -> None:
-        self._counts = _Memory()
+    counts: asked each time, for they are of the app's life; None: of this process, and for good.
+    """
+
+    def __init__(self, counts: Callable[[], Counts] | None = None) -> None:
+        own = MemoryCounts()
+        self._counts = counts or (lambda: own)
         self._held: Counter[str] = Counter()
 
     async def slow_down(self, address: str, key_id: str) -> None:
         """Waits as the number of wrong keys of the last minute asks for. Raises TooOften when too many wait already."""
         names = (f"address {address}", f"key {key_id[:64]}")
-        tries = max(self._counts.incr(name, TRIES_S) for name in names)
+        tries = max(self._counts().increase(name, TRIES_S) for name in names)
         if tries <= FREE_TRIES:
             return
         delay_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(10, tries - FREE_TRIES - 1))
@@ -88,4 +130,5 @@ class WrongKeys:
 
     def noteworthy(self, address: str) -> bool:
         """Whether another one of this address goes into the audit log."""
-        return self._counts.incr(f"noted {address}", TRIES_S) <= NOTED and self._counts.incr("noted of all", TRIES_S) <= NOTED_OF_ALL
+        counts = self._counts()
+        return counts.increase(f"noted {address}", TRIES_S) <= NOTED and counts.increase("noted of all", TRIES_S) <= NOTED_OF_ALL

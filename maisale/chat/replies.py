@@ -1,7 +1,7 @@
 """Running replies: each is a task of the app's event loop that outlives the request which asked.
 
 Any number of readers tail one reply; any tab of its owner stops it; what was written is stored every second and at every end.
-One reply a conversation runs at a time, in the order of the questions.
+One reply a conversation runs at a time, in the order of the questions. All of that holds over several apps on one database as well.
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ from maisale.chat import quota
 from maisale.chat.ask import Turn, checked_question, mentioned, title_of
 from maisale.chat.citations import CitationFilter, check
 from maisale.chat.deciding import Deciding, Elsewhere, Pace
+from maisale.chat.leases import Leases
 from maisale.chat.line import Line
 from maisale.chat.running import Running
+from maisale.chat.siblings import Siblings
 from maisale.contracts import ChatModel, Transaction
-from maisale.errors import MaiSaleError, ModelFailed, ModelUnavailable, StorageFailed, incident
+from maisale.errors import MaiSaleError, ModelFailed, ModelUnavailable, NotFound, ReplyLost, StorageFailed, incident
 from maisale.flow.state import Decision
 from maisale.library.deletion import delete_conversation, delete_turn
 from maisale.records import Ack, Reply, Scope, Writer
 from maisale.services import Services
-from maisale.store import conversations, turns
+from maisale.store import conversations, open_replies, turns
 from maisale.store.quota import spend
 from maisale.text import estimate_tokens
 from maisale.tracebacks import where
@@ -37,8 +39,8 @@ log = logging.getLogger(__name__)
 
 SHOWN_EVERY_S = 0.06  # a reader needs no more than 15 snapshots a second; each costs the page a diff
 SAVED_EVERY_S = 1.0  # how much of an answer a crash may cost
-POLLED_EVERY_S = 0.5  # a reply that another process runs
 STORED_AGAIN_S = 5.0
+STOPPED_S = 5.0  # that another process may take to stop a reply; without messages it looks once a second
 CLOSING_S = 5.0
 
 
@@ -52,6 +54,9 @@ class Replies:
         self._deciding = Deciding(services, elsewhere)
         self._pace = pace or Pace()
         self._line = Line(lambda: services.models.chat_models(), services.settings.generate_concurrency)
+        self.runner = uuid4().hex  # this process, as the rows of its replies name it
+        self._leases = Leases(services.db, self.runner, self._open)
+        self._siblings = Siblings(services.shared.events(), self.runner, self._open, self._leases.look)
 
     async def ask(
         self, scope: Scope, text: object, conversation_id: str | None = None, collections: tuple[str, ...] = (), documents: tuple[str, ...] = ()
@@ -70,7 +75,7 @@ class Replies:
             choice |= await asyncio.to_thread(self._named, scope, question, conversation_id, collections, documents)
         with self._deciding.accepting():
             ack, job_id = await self.services.db.awrite(
-                lambda tx: conversations.accept_question(tx, scope, conversation_id, question, title_of(question), choice)
+                lambda tx: conversations.accept_question(tx, scope, conversation_id, question, title_of(question), choice, self.runner)
             )
         self._start(scope, Reply(ack.reply_id, ack.message_id, ack.conversation_id, "waiting", ""))
         self.services.wake(job_id)
@@ -86,13 +91,12 @@ class Replies:
         self._pace.check(len(self._open))
         reply_id = str(uuid4())
         running = self._start(scope, Reply(reply_id, "", reply_id, "waiting", ""), turn)
-        await asyncio.sleep(0)  # it has begun from here on: a task that is cancelled before would never end
+        await asyncio.sleep(0)  # as in `stop`
         try:
             async for reply in running.snapshots():
                 yield reply
         finally:
-            running.stop_asked = True
-            running.cancel()
+            running.stop()
 
     def check_quota(self, scope: Scope) -> None:
         """For what stores something before it asks. Raises QuotaSpent."""
@@ -107,17 +111,23 @@ class Replies:
 
     async def tail(self, scope: Scope, reply_id: str) -> AsyncIterator[Reply]:
         """The reply as it is, then as it changes; the last one has ended. Leaving does not stop the reply."""
+        seen = ""
         while True:
             running = self._open.get(reply_id)
             if running and running.scope == scope:
                 async for reply in running.snapshots():
                     yield reply
-                return
+                if not running.left:
+                    return
             reply = await asyncio.to_thread(conversations.get_reply, self.services.db, scope, reply_id)
-            yield reply
+            if reply.ended or len(reply.text) >= len(seen):  # it is stored each second, and its own app showed more
+                yield reply
             if reply.ended:
                 return
-            await asyncio.sleep(POLLED_EVERY_S)
+            async with contextlib.aclosing(self._siblings.follow(reply)) as shown:
+                async for reply in shown:
+                    seen = reply.text
+                    yield reply
 
     async def current(self, scope: Scope, reply_id: str) -> Reply:
         """The reply as it is now; of one that runs here what was shown last, newer than what is stored. Raises NotFound."""
@@ -130,16 +140,17 @@ class Replies:
         """Ends the reply now, keeping what was written; the model's request is closed. Harmless when it has ended."""
         running = self._open.get(reply_id)
         if running and running.scope == scope:
-            running.stop_asked = True
-            running.cancel()
+            await asyncio.sleep(0)  # it has begun from here on: a task that is cancelled before would never end
+            running.stop()
             await running.ended()
-        return await asyncio.to_thread(conversations.get_reply, self.services.db, scope, reply_id)
+        reply = await asyncio.to_thread(conversations.get_reply, self.services.db, scope, reply_id)
+        return reply if reply.ended else await self._stop_elsewhere(scope, reply)
 
     async def delete_conversation(self, scope: Scope, conversation_id: str, by: Scope | None = None, erasure_id: str = "") -> str:
         """Stops what runs in it, then does what deletion.delete_conversation does. Returns the receipt's id. Raises NotFound."""
         await asyncio.to_thread(conversations.get_conversation, self.services.db, scope, conversation_id)
-        for running in reversed([one for one in self._open.values() if one.reply.conversation_id == conversation_id and one.scope == scope]):
-            await self.stop(scope, running.reply.id)
+        for reply_id in await asyncio.to_thread(open_replies.of_conversation, self.services.db, scope, conversation_id):
+            await self.stop(scope, reply_id)
         return await asyncio.to_thread(delete_conversation, self.services, scope, conversation_id, by, erasure_id)
 
     async def delete_message(self, scope: Scope, message_id: str) -> str:
@@ -149,21 +160,45 @@ class Replies:
         return await asyncio.to_thread(delete_turn, self.services, scope, message_id, title_of)
 
     async def recover(self) -> None:
-        """Gives every reply of an earlier life an end: begun ones are interrupted, waiting ones are answered now."""
-        for scope, reply in await asyncio.to_thread(conversations.unfinished_replies, self.services.db):
-            if reply.state == "waiting":
-                self._start(scope, reply)
-            else:
-                await self._store(scope, replace(reply, state="interrupted", step=""))
+        """Gives every reply of a process that died an end, now and from now on: begun ones are interrupted, waiting ones are answered."""
+        self._siblings.begin()
+        await self._leases.take_over(self._taken, self.services.alone)
 
     async def close(self) -> None:
-        """Interrupts what runs; what waits stays waiting and is answered after the next start."""
+        """Interrupts what runs; what waits stays waiting and is answered by another app, or after the next start."""
         tasks = [running.task for running in self._open.values()]
         for running in self._open.values():
             running.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSING_S)
+        await self._siblings.close()
+        await self._leases.close()
         await self._deciding.close(CLOSING_S)
+
+    async def _taken(self, scope: Scope, reply: Reply, stop_asked: bool) -> None:
+        """A reply that lost its process is this one's now."""
+        if reply.state == "waiting" and not stop_asked:
+            self._start(scope, reply)
+            return
+        try:
+            await self._store(scope, replace(reply, state="stopped" if stop_asked else "interrupted", step=""))
+        except MaiSaleError as problem:  # it lapses again, and is taken again
+            log.warning("reply %s has no end yet: %s", reply.id, problem)
+        self._siblings.tell_end(reply.id)
+
+    async def _stop_elsewhere(self, scope: Scope, reply: Reply) -> Reply:
+        """Told by the database and, so that it is at once, by a message."""
+        await self.services.db.awrite(lambda tx: open_replies.ask_to_stop(tx, scope, reply.id))
+        self._siblings.ask_to_stop()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._await_end(scope, reply.id), STOPPED_S)
+        return await asyncio.to_thread(conversations.get_reply, self.services.db, scope, reply.id)
+
+    async def _await_end(self, scope: Scope, reply_id: str) -> None:
+        with contextlib.suppress(NotFound):
+            async with contextlib.aclosing(self.tail(scope, reply_id)) as snapshots:
+                async for _ in snapshots:
+                    pass
 
     def _named(self, scope: Scope, question: str, conversation_id: str | None, *within: tuple[str, ...]) -> dict[str, Any]:
         """What a question's mentions add to its choice."""
@@ -173,6 +208,8 @@ class Replies:
     def _start(self, scope: Scope, reply: Reply, turn: Turn | None = None) -> Running:
         if not self._open:
             self._pace.begin()
+        self._leases.begin()
+        self._siblings.begin()
         running = self._open[reply.id] = Running(scope, reply, turn)
         running.task = asyncio.create_task(self._run(running), name=f"reply {reply.id}")
         return running
@@ -181,14 +218,21 @@ class Replies:
         """One reply from its turn to its end. Every way out of it is an end that is stored."""
         end: dict[str, Any] = {}
         try:
-            async with self._turns.setdefault(running.reply.conversation_id, asyncio.Lock()):
-                with spans.span("reply", **{"maisale.request_id": spans.origin.get().request_id}):
-                    await self._answer(running)
+            while True:
+                try:
+                    async with self._turns.setdefault(running.reply.conversation_id, asyncio.Lock()):
+                        with spans.span("reply", **{"maisale.request_id": spans.origin.get().request_id}):
+                            await self._answer(running)
+                    break
+                except _Behind as earlier:  # another app answers that one, and what it says may matter here
+                    running.show(state="waiting", step="", place_in_line=0)
+                    await self._await_end(running.scope, earlier.reply_id)
         except asyncio.CancelledError:
-            if not running.stop_asked and running.reply.state == "waiting":
-                self._open.pop(running.reply.id, None)
-                return  # the app closes; nothing was begun
+            if running.left or (not running.stop_asked and running.reply.state == "waiting"):
+                return self._leave(running)  # or the app closes; nothing was begun
             end = {"state": "stopped" if running.stop_asked else "waiting" if running.may_wait_again else "interrupted"}
+        except ReplyLost:
+            return self._leave(running)
         except MaiSaleError as problem:
             end = {"state": "failed", "cause": str(problem)}
         except Exception as problem:  # the last resort of a task nobody awaits: an end with words, and the cause in the log
@@ -235,7 +279,8 @@ class Replies:
 
         def begin() -> None:
             running.show(state="running", step="searching", place_in_line=0)
-            stored.append(asyncio.create_task(self._store(running.scope, running.reply)))  # beside the deciding, which need not wait for it
+            stored.append(asyncio.create_task(self._begin(running)))  # beside the deciding, which need not wait for it
+            stored[0].add_done_callback(lambda task: task.cancelled() or task.exception())  # also of one that nobody awaits: cancelled while deciding
 
         with spans.span("decide"):
             decision = await self._deciding.decide(begin, running.scope, running.turn or running.reply, writer)
@@ -243,6 +288,14 @@ class Replies:
         metrics.decided(decision.trace.milliseconds)
         await stored[0]
         return decision
+
+    async def _begin(self, running: Running) -> None:
+        """Stores that it runs. Raises _Behind or ReplyLost."""
+        if not running.stored:
+            return
+        earlier = await self.services.db.awrite(lambda tx: open_replies.begin(tx, running.reply, self.runner))
+        if earlier:
+            raise _Behind(earlier)
 
     def _quote(self, running: Running, decision: Decision) -> None:
         running.show(state="done", step="", text=decision.text, model=decision.trace.model, citations=decision.citations, trace=decision.trace)
@@ -295,14 +348,26 @@ class Replies:
                 log.error("reply %s could not be stored: %s", final.id, problem)
                 running.end(replace(final, state="failed", cause=str(problem)))
                 await asyncio.sleep(STORED_AGAIN_S)
-        self._open.pop(final.id, None)
+            except ReplyLost:
+                return self._leave(running)
+        self._forget(final)
         self._pace.end()
         if final.ended:  # else the next start answers it
             metrics.ended(final.state)
-        turn = self._turns.get(final.conversation_id)
-        if turn and not turn.locked():
-            self._turns.pop(final.conversation_id, None)
         running.end(final)
+
+    def _leave(self, running: Running) -> None:
+        """It is another process's now, or nobody's: its readers look there."""
+        self._forget(running.reply)
+        running.gone()
+
+    def _forget(self, reply: Reply) -> None:
+        self._open.pop(reply.id, None)
+        if reply.question_id:
+            self._siblings.tell_end(reply.id)
+        turn = self._turns.get(reply.conversation_id)
+        if turn and not turn.locked():
+            self._turns.pop(reply.conversation_id, None)
 
     async def _store(self, scope: Scope, reply: Reply, tokens: int = 0) -> None:
         """tokens: that the model spent for it, where they are counted."""
@@ -312,10 +377,18 @@ class Replies:
         def store(tx: Transaction) -> str | None:
             if tokens:
                 spend(tx, scope, tokens, time.time())
-            return conversations.save_reply(tx, scope, reply) if reply.question_id else None
+            return conversations.save_reply(tx, scope, reply, self.runner) if reply.question_id else None
 
         if job_id := await self.services.db.awrite(store):
             self.services.wake(job_id)
+
+
+class _Behind(Exception):
+    """An earlier reply of the conversation has no end yet."""
+
+    def __init__(self, reply_id: str):
+        super().__init__(reply_id)
+        self.reply_id = reply_id
 
 
 def _spent(running: Running, final: Reply) -> int:

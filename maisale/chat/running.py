@@ -22,6 +22,7 @@ class Running:
         self.prompt_tokens = 0  # that the model was given, where they are counted
         self.stop_asked = False
         self.ending = False
+        self.left = False  # it is another process's now, or nobody's
         self.task: asyncio.Task
         self._final: Reply | None = None
         self._changed = asyncio.Event()
@@ -43,6 +44,20 @@ class Running:
         self._final = final
         self._ring()
 
+    @property
+    def stored(self) -> bool:
+        """Whether it has a row, or its client keeps the conversation."""
+        return bool(self.reply.question_id)
+
+    def stop(self) -> None:
+        self.stop_asked = True
+        self.cancel()
+
+    def leave(self) -> None:
+        """It goes on without us: nothing more of it is stored or shown here."""
+        self.left = True
+        self.cancel()
+
     def cancel(self) -> None:
         """Breaks the answering off; an end that is being stored is left alone."""
         if not self.ending:
@@ -56,11 +71,18 @@ class Running:
         return {} if self.reply.ended else self.written
 
     async def snapshots(self) -> AsyncIterator[Reply]:
-        while self._final is None:
+        """Until it has ended, which is the last one; one that was left breaks off."""
+        while self._final is None and not self.left:
             changed = self._changed
             yield self.shown()
             await changed.wait()
-        yield self._final
+        if self._final is not None:
+            yield self._final
+
+    def gone(self) -> None:
+        """After `leave`: its readers go where it is now."""
+        self.left = True
+        self._ring()
 
     def shown(self) -> Reply:
         """An end is shown only once it is stored."""

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from maisale.contracts import Database, KeptIndex, Transaction
 from maisale.errors import MaiSaleError, ModelFailed
@@ -21,18 +22,28 @@ PAGE = 500  # vectors read at once
 LOOK_S = 2.0  # between two looks at whether the index is broken
 
 
-def keep(db: Database, index: KeptIndex, stopping: threading.Event, opened: Callable[[], None]) -> None:
-    """Opens the index, fills it, and does so again whenever it breaks, until `stopping`. opened: called when it takes vectors."""
+def keep(
+    db: Database,
+    index: KeptIndex,
+    stopping: threading.Event,
+    opened: Callable[[], None],
+    turn: Callable[[], AbstractContextManager] = nullcontext,
+) -> None:
+    """Opens the index, fills it, and does so again whenever it breaks, until `stopping`. opened: called when it takes vectors.
+
+    turn: waited for and held while it is compared and filled.
+    """
     while not stopping.is_set():
         try:
-            began = time.monotonic()
-            _begin_anew(db, index)
-            closed_properly = index.open()
-            opened()
-            brought = fill(db, index, thorough=not closed_properly, stopping=stopping)
-            if not stopping.is_set():
-                index.ready()
-                log.info("the vector index is ready after %.1f s; %d vectors were brought", time.monotonic() - began, brought)
+            with turn():
+                began = time.monotonic()
+                _begin_anew(db, index)
+                closed_properly = index.open()
+                opened()
+                brought = fill(db, index, thorough=not closed_properly, stopping=stopping)
+                if not stopping.is_set():
+                    index.ready()
+                    log.info("the vector index is ready after %.1f s; %d vectors were brought", time.monotonic() - began, brought)
             while not index.broken and not stopping.wait(LOOK_S) and not _rebuild_asked(db):
                 pass
         except (MaiSaleError, OSError) as problem:

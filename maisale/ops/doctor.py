@@ -42,6 +42,7 @@ def examine(services: Services) -> list[Finding]:
         *_programs(services),
         *_disk(services.settings),
         *_processes(services.settings),
+        *_redis(services),
         *_jobs(services),
         *_documents(services),
         *_index(services),
@@ -86,6 +87,14 @@ def _processes(settings: Settings) -> Iterator[Finding]:
         yield Finding("Worker", OK if worker else LOOK, "runs" if worker else "does not run", "" if worker else "The app starts one, unless WORKERS is 0.")
     else:
         yield Finding("Worker", WRONG, "does not run", "It is started again by itself within 30 s. If not, read the log; with WORKERS=0 start huey_consumer.")
+
+
+def _redis(services: Services) -> Iterator[Finding]:
+    if services.shared.away:
+        todo = "Start it, or correct REDIS_URL. Until then each process counts for itself, and jobs begin up to some seconds later."
+        yield Finding("Redis", WRONG, services.shared.away, todo)
+    elif services.settings.redis_url:
+        yield Finding("Redis", OK, "answers")
 
 
 def _jobs(services: Services) -> Iterator[Finding]:
@@ -191,7 +200,7 @@ def _audit(services: Services) -> Iterator[Finding]:
 
 def _leaves(settings: Settings) -> Iterator[Finding]:
     gets = {"models": "questions and documents", "index": "passages and vectors", "database": "all that is stored"}
-    gets["spans"] = "times of requests and jobs, without content"
+    gets |= {"redis": "answers while they are written", "spans": "times of requests and jobs, without content"}
     told = [f"{gets[kind]}, to {', '.join(hosts)}" for kind, hosts in settings.elsewhere.items()]
     yield Finding("Leaves this machine", OK, "; ".join(told) or "nothing")
 

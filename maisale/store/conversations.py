@@ -13,13 +13,13 @@ from typing import Any
 import orjson
 
 from maisale.contracts import Database, Transaction
-from maisale.errors import Busy, NotFound
+from maisale.errors import Busy, NotFound, ReplyLost
 from maisale.records import Ack, Candidate, Chunk, Citation, Conversation, Message, Reply, Scope, Trace
 from maisale.store import jobs
 from maisale.text import estimate_tokens
 
 WAITING_QUESTIONS = 3  # that may wait behind the running reply of a conversation
-LEASE_S = 30.0  # a reply whose lease has passed has no process behind it any more
+LEASE_S = 20.0  # a reply whose lease has passed has no process behind it any more; it is renewed every few seconds
 UNTITLED = ""
 
 _OWN = "tenant_id = :tenant AND user_id = :user"
@@ -73,7 +73,7 @@ def messages(db: Database, scope: Scope, conversation_id: str, limit: int = 1000
     get_conversation(db, scope, conversation_id)
     sql = """SELECT * FROM (SELECT id, conversation_id, sender, text, tokens_estimate, metadata, created_at, turn FROM messages
              WHERE conversation_id = :id ORDER BY turn DESC LIMIT :limit) AS last ORDER BY turn"""
-    replies = {reply.id: reply for reply in _replies(db, "r.conversation_id = :id", id=conversation_id)}
+    replies = {reply.id: reply for reply in replies_with(db, "r.conversation_id = :id", id=conversation_id)}
     return [_message(row, replies.get(row["id"])) for row in db.rows(sql, id=conversation_id, limit=limit)]
 
 
@@ -115,16 +115,15 @@ def message_row(source: Database | Transaction, message_id: str) -> dict[str, An
     return rows[0] if rows else None
 
 
-def accept_question(tx: Transaction, scope: Scope, conversation_id: str | None, text: str, title: str, choice: dict[str, Any]) -> tuple[Ack, str]:
+def accept_question(
+    tx: Transaction, scope: Scope, conversation_id: str | None, text: str, title: str, choice: dict[str, Any], runner: str = ""
+) -> tuple[Ack, str]:
     """The question, its embedding job and an empty reply, all or nothing. Returns them and the job's id.
 
-    conversation_id None makes a conversation. title: for one that has none. choice: where to search, kept with the question.
+    conversation_id None makes a conversation. title: for one that has none. choice: where to search, kept with the question. runner: who answers.
     Raises NotFound; Busy when too many questions wait already.
     """
     conversation = get_conversation(tx, scope, conversation_id) if conversation_id else new_conversation(tx, scope)
-    open_replies = tx.rows("SELECT count(*) AS n FROM replies WHERE conversation_id = :id AND state IN ('waiting', 'running')", id=conversation.id)
-    if open_replies[0]["n"] > WAITING_QUESTIONS:
-        raise Busy(f"{WAITING_QUESTIONS} questions wait in this conversation already. Wait for an answer, or stop it, then ask again.")
     now = time.time()
     tx.execute(
         "UPDATE conversations SET updated_at = :now, title = CASE WHEN title = '' THEN :title ELSE title END WHERE id = :id",
@@ -132,6 +131,9 @@ def accept_question(tx: Transaction, scope: Scope, conversation_id: str | None, 
         title=title,
         id=conversation.id,
     )
+    # Counted after that write: it holds the conversation's row, so that of two questions at once the second one sees the first.
+    if conversation_id and _open_replies(tx, conversation_id) > WAITING_QUESTIONS:
+        raise Busy(f"{WAITING_QUESTIONS} questions wait in this conversation already. Wait for an answer, or stop it, then ask again.")
     question_id, reply_id = str(uuid.uuid4()), str(uuid.uuid4())
     _insert_message(tx, scope, question_id, conversation.id, "user", text, now, choice)
     _insert_message(tx, scope, reply_id, conversation.id, "assistant", "", now, {})
@@ -144,38 +146,50 @@ def accept_question(tx: Transaction, scope: Scope, conversation_id: str | None, 
         user_id=scope.user_id,
         state="waiting",
         lease_until=now + LEASE_S,
+        runner=runner,
     )
     job_id = jobs.add(tx, scope.tenant_id, "embed_message", question_id, "people")
     return Ack(conversation.id, question_id, reply_id), job_id
 
 
+def _open_replies(tx: Transaction, conversation_id: str) -> int:
+    return tx.rows("SELECT count(*) AS n FROM replies WHERE conversation_id = :id AND state IN ('waiting', 'running')", id=conversation_id)[0]["n"]
+
+
 def get_reply(source: Database | Transaction, scope: Scope, reply_id: str) -> Reply:
-    found = _replies(source, "r.id = :id AND r.tenant_id = :tenant AND r.user_id = :user", id=reply_id, **_who(scope))
+    found = replies_with(source, "r.id = :id AND r.tenant_id = :tenant AND r.user_id = :user", id=reply_id, **_who(scope))
     if not found:
         raise NotFound("There is no such reply. Its conversation may have been deleted.")
     return found[0]
 
 
-def save_reply(tx: Transaction, scope: Scope, reply: Reply) -> str | None:
-    """Stores what the reply is now. When it has ended with a text, its embedding job is added; returns that job's id."""
-    tx.execute(
-        "UPDATE messages SET text = :text, tokens_estimate = :tokens WHERE id = :id",
-        text=reply.text,
-        tokens=estimate_tokens(reply.text),
+def save_reply(tx: Transaction, scope: Scope, reply: Reply, runner: str | None = None) -> str | None:
+    """Stores what the reply is now. When it has ended with a text, its embedding job is added; returns that job's id.
+
+    runner: who answers. Raises ReplyLost when it is not that one's any more, or has ended; None: whoever's it is.
+    """
+    saved = tx.execute(
+        f"""UPDATE replies SET state = :state, step = :step, thinking = :thinking, model = :model, cause = :cause,
+            citations = :citations, trace = :trace, lease_until = :lease
+            WHERE id = :id{" AND runner = :runner AND state IN ('waiting', 'running')" if runner is not None else ""}""",
         id=reply.id,
-    )
-    tx.execute(
-        """UPDATE replies SET state = :state, step = :step, thinking = :thinking, model = :model, cause = :cause,
-           citations = :citations, trace = :trace, lease_until = :lease WHERE id = :id""",
-        id=reply.id,
+        **({} if runner is None else {"runner": runner}),
         state=reply.state,
         step=reply.step,
         thinking=reply.thinking,
         model=reply.model,
         cause=reply.cause,
-        citations=_text(reply.citations),
-        trace=_text(reply.trace) if reply.trace else "",
+        citations=as_json(reply.citations),
+        trace=as_json(reply.trace) if reply.trace else "",
         lease=time.time() + LEASE_S,
+    )
+    if runner is not None and not saved:
+        raise ReplyLost("Another process goes on with this answer, or it was deleted.")
+    tx.execute(
+        "UPDATE messages SET text = :text, tokens_estimate = :tokens WHERE id = :id",
+        text=reply.text,
+        tokens=estimate_tokens(reply.text),
+        id=reply.id,
     )
     if reply.ended and reply.text:
         return jobs.add(tx, scope.tenant_id, "embed_message", reply.id, "bulk")
@@ -185,14 +199,6 @@ def save_reply(tx: Transaction, scope: Scope, reply: Reply) -> str | None:
 def waiting(db: Database) -> int:
     """How many replies have no end yet, of everybody."""
     return db.rows("SELECT count(*) AS n FROM replies WHERE state IN ('waiting', 'running')")[0]["n"]
-
-
-def unfinished_replies(db: Database) -> list[tuple[Scope, Reply]]:
-    """Replies without an end, oldest first, of everybody: what a start has to close or resume."""
-    rows = db.rows("SELECT id, tenant_id, user_id FROM replies WHERE state IN ('waiting', 'running')")
-    owners = {row["id"]: Scope(row["tenant_id"], row["user_id"]) for row in rows}
-    found = _replies(db, "r.state IN ('waiting', 'running')")
-    return [(owners[reply.id], reply) for reply in found if reply.id in owners]
 
 
 def _insert_message(tx: Transaction, scope: Scope, message_id: str, conversation_id: str, sender: str, text: str, now: float, metadata: dict) -> None:
@@ -211,7 +217,8 @@ def _insert_message(tx: Transaction, scope: Scope, message_id: str, conversation
     )
 
 
-def _replies(source: Database | Transaction, condition: str, **values: Any) -> list[Reply]:
+def replies_with(source: Database | Transaction, condition: str, **values: Any) -> list[Reply]:
+    """The replies (r) and their messages (m) of which that holds, of everybody, oldest first: for this package, which asks for the owner."""
     sql = f"SELECT {_REPLY} FROM replies AS r JOIN messages AS m ON m.id = r.id WHERE {condition} ORDER BY m.created_at, m.turn"
     return [_reply(row) for row in source.rows(sql, **values)]
 
@@ -230,7 +237,7 @@ def trace_from(stored: str) -> Trace | None:
     return _trace(orjson.loads(stored)) if stored else None
 
 
-def _text(records: Any) -> str:
+def as_json(records: Any) -> str:
     """Records as JSON. orjson reads dataclasses by itself: a trace takes it 0.1 ms, and asdict with json 4 ms."""
     return orjson.dumps(records, option=orjson.OPT_SERIALIZE_NUMPY).decode()
 

@@ -181,6 +181,14 @@ MIGRATIONS: list[tuple[str, list[str]]] = [
                 tenant_id TEXT NOT NULL, user_id TEXT NOT NULL, day TEXT NOT NULL, tokens BIGINT NOT NULL, PRIMARY KEY (tenant_id, user_id, day))""",
         ],
     ),
+    (
+        "011_runners_of_replies",
+        [
+            # Which process answers, until lease_until, and whether somebody asked another one to stop it.
+            "ALTER TABLE replies ADD COLUMN runner TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE replies ADD COLUMN stop_asked INTEGER NOT NULL DEFAULT 0",
+        ],
+    ),
 ]
 
 

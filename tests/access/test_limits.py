@@ -5,8 +5,11 @@ import threading
 import time
 
 import pytest
+from redis_server import RedisServer
 
 from maisale.access.limits import FREE_TRIES, HELD, LONGEST_DELAY_S, WIDER, Limits, WrongKeys
+from maisale.backends.alone import FileLocks
+from maisale.backends.redis import ANSWER_S, RedisShared
 from maisale.errors import TooOften
 
 
@@ -101,4 +104,48 @@ def test_counting_starts_no_threads_and_forgets_all_the_same():
     assert max(started) <= before
     time.sleep(1.1)
     counted.start_work("minh")
-    assert sum(map(len, counted._windows.storage.events.values())) == 1
+    assert sum(map(len, counted.counts.own.storage.events.values())) == 1
+
+
+@pytest.fixture
+def server():
+    with RedisServer() as running:
+        yield running
+
+
+@pytest.fixture
+def two_processes(server, tmp_path):
+    """What each of two processes shares over one Redis."""
+    both = [RedisShared(server.url, FileLocks(tmp_path)) for _ in range(2)]
+    yield both
+    for one in both:
+        one.close()
+
+
+def test_a_person_has_one_limit_over_all_processes(two_processes):
+    here, there = (Limits(5, one.counts) for one in two_processes)
+    assert taken(here.start_work, 3) == 3
+    assert taken(there.start_work, 20) == 2
+    with pytest.raises(TooOften, match="More than 5 a second is too fast"):
+        here.start_work("linh")
+
+
+def test_a_guesser_who_changes_from_process_to_process_waits_all_the_same(two_processes):
+    async def story():
+        here, there = (Limits(5, one.counts) for one in two_processes)
+        doors = [WrongKeys(lambda: here.counts), WrongKeys(lambda: there.counts)]
+        return [await waited(doors[number % 2], "10.0.0.1", f"key{number}") for number in range(FREE_TRIES + 2)]
+
+    *_, first, second = asyncio.run(story())
+    assert 0.2 < first < second
+
+
+@pytest.mark.parametrize("end", ["kill", "hang"])
+def test_while_redis_is_away_each_process_counts_for_itself_and_says_so_once(server, two_processes, caplog, end):
+    here, there = (Limits(5, one.counts) for one in two_processes)
+    here.read("linh")
+    getattr(server, end)()
+    began = time.monotonic()
+    assert taken(here.start_work, 20) == taken(there.start_work, 20) == 5
+    assert time.monotonic() - began < 2 * ANSWER_S + 1
+    assert sum("Redis does not answer" in record.getMessage() for record in caplog.records) == 2  # one line of each process

@@ -76,12 +76,6 @@ def test_deleting_a_conversation_takes_its_messages_along(db):
     assert db.rows("SELECT id FROM messages") == db.rows("SELECT id FROM replies") == []
 
 
-def test_unfinished_replies_are_found_with_their_owner(db):
-    ack = ask(db)
-    [(scope, reply)] = conversations.unfinished_replies(db)
-    assert (scope, reply.id) == (LINH, ack.reply_id)
-
-
 def test_the_turns_before_a_question_are_few_and_lack_what_comes_later(db):
     first, _ = db.write(lambda tx: conversations.accept_question(tx, LINH, None, "one", "t", {}))
     asked = [first] + [db.write(lambda tx, n=n: conversations.accept_question(tx, LINH, first.conversation_id, f"q{n}", "t", {}))[0] for n in range(3)]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from authority import Authority
 from desk import Desk
+from redis_server import RedisServer
 
 from fake_ollama import FakeOllama
 from maisale.library.deletion import remove_document
@@ -30,6 +31,17 @@ def test_a_running_app_is_seen(services, settings):
         assert said(services)["Worker"].state == doctor.WRONG
     finally:
         app.close()
+
+
+def test_a_redis_that_does_not_answer_is_said_and_one_that_does(settings):
+    with RedisServer() as server:
+        opened = open_services(replace(settings, redis_url=server.url), "cli")
+        assert said(opened)["Redis"].state == doctor.OK
+        opened.close()
+    opened = open_services(replace(settings, redis_url=server.url), "cli")
+    found = said(opened)["Redis"]
+    assert found.state == doctor.WRONG and "Redis does not answer" in found.words and "REDIS_URL" in found.todo
+    opened.close()
 
 
 def test_failed_documents_and_given_up_jobs_are_named_with_their_cause(services, tmp_path):
