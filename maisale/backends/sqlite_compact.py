@@ -49,7 +49,9 @@ def _by_way_of(aside: Path, path: Path, busy_s: float) -> bool:
     try:
         target.execute("VACUUM INTO ?", (str(aside),))
         source = sqlite3.connect(aside)
-        source.backup(target, pages=PAGES, progress=unchanged)
+        # Never all in one step: `unchanged` is asked after it, and the last one commits. What was stored meanwhile would be lost.
+        whole = source.execute("PRAGMA page_count").fetchone()[0]
+        source.backup(target, pages=max(1, min(PAGES, whole - 1)), progress=unchanged)
         return True
     except _Changed:
         return False

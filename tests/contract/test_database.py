@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -166,3 +167,21 @@ def test_a_server_that_went_away_is_said_in_words(db):
     db._drop_writer()
     with pytest.raises(StorageFailed, match="cannot be reached; nothing was stored"):
         db.write(add("one"))
+
+
+def test_what_is_written_while_it_is_written_anew_is_there_afterwards(db, opened):
+    other, stored, ended = opened(), [], threading.Event()
+
+    def write():
+        while not ended.is_set():
+            name = f"n{len(stored)}"
+            other.write(add(name))
+            stored.append(name)
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        for _ in range(15):
+            db.compact()
+        ended.set()
+        writing.result()
+    assert names(db) == set(stored) and stored
