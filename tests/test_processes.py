@@ -4,15 +4,19 @@ import contextlib
 import fcntl
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from postgres_server import new_database
 from redis_server import RedisServer
-from running import ADMIN_KEY, ROOT, RunningApp
+from running import ADMIN_KEY, ROOT, RunningApp, free_port
 from test_worker import until
 
 from fake_ollama import FakeOllama
@@ -59,6 +63,23 @@ def apps(tmp_path_factory, place):
     yield opened
     for one in opened:
         one.stop()
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory, apps):
+    """The URL of nginx with the file that the help gives, before both apps."""
+    folder, port = tmp_path_factory.mktemp("proxy"), free_port()
+    server = re.search(r"```nginx\n(.*?)```", (ROOT / "knowledge/docs/ops.md").read_text("utf-8"), re.DOTALL)[1]
+    for written, real in {"7860": port, "7861": apps[0].port, "7862": apps[1].port}.items():
+        server = server.replace(f":{written}", f":{real}")
+    folder.chmod(0o755)
+    top = f"pid {folder}/pid; error_log {folder}/error.log; worker_processes 1; daemon off; user root;"
+    temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    (folder / "nginx.conf").write_text(f"{top}\nevents {{}}\nhttp {{ access_log off; {temporary}\n{server}\n}}\n")
+    with subprocess.Popen(["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]) as running:
+        until(lambda: not socket.socket().connect_ex(("127.0.0.1", port)), wait_s=30)
+        yield f"http://127.0.0.1:{port}"
+        running.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +191,36 @@ def test_redis_may_be_killed_under_both_and_people_are_served(apps, ollama, redi
     reply_id = ask(here)["reply_id"]
     assert len(deltas(there, reply_id, enough=5)) == 5
     assert call(there, "POST", f"/v1/replies/{reply_id}/stop")["state"] == "stopped"
+
+
+def test_a_rolling_restart_behind_the_proxy_refuses_no_request(apps, ollama, proxy):
+    ollama.answer = lambda messages: "As the page says [1]."
+    acks, refused, ended_all = [], [], threading.Event()
+
+    def person(number):
+        """Asks again and again, as somebody with a session of their own would; each call is a connection of its own."""
+        with httpx.Client(base_url=proxy, headers={**KEY, "Cookie": f"maisale_session=person-{number}"}, timeout=60) as client:
+            while not ended_all.is_set():
+                answer = client.post("/v1/conversations", json={})
+                if answer.status_code < 300:
+                    answer = client.post(f"/v1/conversations/{answer.json()['id']}/messages", json={"text": QUESTION})
+                if answer.status_code < 300:
+                    acks.append(answer.json()["reply_id"])
+                else:
+                    refused.append((answer.status_code, answer.text[:200]))
+                ended_all.wait(0.3)
+
+    with ThreadPoolExecutor(4) as pool:
+        people = [pool.submit(person, number) for number in range(4)]
+        for app in apps:
+            until(lambda: len(acks) > 3, wait_s=60)
+            app.stop()
+            app.start(wait_s=200)
+            acks_before = len(acks)
+            until(lambda seen=acks_before: len(acks) > seen + 3, wait_s=60)
+        ended_all.set()
+        for one in people:
+            one.result()
+    assert refused == []
+    states = {reply_id: ended(apps[0], reply_id)["state"] for reply_id in acks}
+    assert set(states.values()) <= {"done", "interrupted"} and len(states) > 10
