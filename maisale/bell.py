@@ -5,6 +5,7 @@ A ring may be lost, doubled or late: a sweep finds every job that waits.
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 import threading
@@ -17,6 +18,8 @@ from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from huey.api import Huey, TaskWrapper
+from huey.registry import Message
+from huey.serializer import Serializer
 from huey.storage import PriorityRedisStorage, SqliteStorage
 from redis import ConnectionPool
 from redis.backoff import NoBackoff
@@ -38,6 +41,16 @@ class Hands(Protocol):
     """Who does jobs: tasks.Work."""
 
     def take(self, job_id: str) -> None: ...
+
+
+class _Json(Serializer):
+    """Rings as JSON. Huey's own pickle would let whoever writes to the queue, in Redis perhaps, run code in the worker."""
+
+    def _serialize(self, data: Message) -> bytes:
+        return json.dumps(data).encode()
+
+    def _deserialize(self, data: bytes) -> Message:
+        return Message(*json.loads(data))
 
 
 class _LazyStorage(SqliteStorage):
@@ -148,7 +161,8 @@ def use_redis(huey: Huey, settings: Settings, listens: bool) -> None:
 def make_huey(read_settings: Callable[[], Settings], kind: type[Huey] = Huey) -> Huey:
     """The queue in huey.db of the data folder. Nothing is opened before the first use."""
     # No fsync: a ring lost with the power is found by the sweep. No results: the end of a job is in `jobs`.
-    return kind("maisale", results=False, storage_class=_LazyStorage, path_of=lambda: read_settings().data_dir / "huey.db", fsync=False)
+    place = {"storage_class": _LazyStorage, "path_of": lambda: read_settings().data_dir / "huey.db", "fsync": False}
+    return kind("maisale", results=False, serializer=_Json(), **place)
 
 
 def register(huey: Huey, current: Callable[[], Hands]) -> TaskWrapper:

@@ -86,6 +86,11 @@ class Settings:
         return self.chroma_path.startswith(("http://", "https://"))
 
     @property
+    def shares_index(self) -> bool:
+        """Whether the vector index is at a server that several processes use, and no folder of one worker."""
+        return self.index == "pgvector" or (self.index == "chroma" and self.on_chroma_server)
+
+    @property
     def chroma_dir(self) -> Path:
         """Of the index's files; with a server, where there are none."""
         return Path(self.chroma_path) if self.chroma_path and not self.on_chroma_server else self.data_dir / "chroma_db"

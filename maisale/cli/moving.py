@@ -13,7 +13,9 @@ from maisale.services import read_settings
 
 
 def move(args: argparse.Namespace) -> int:
-    source, target = read_settings(os.environ), read_settings({**os.environ, "DATABASE_URL": args.to, "DATABASE_URL_FILE": "", "VECTORS": "auto"})
+    source = read_settings(os.environ)
+    # Without a vector index: that is the worker's to build.
+    target = read_settings({**os.environ, "DATABASE_URL": args.to, "DATABASE_URL_FILE": "", "VECTORS": "exact"})
     with bar(args) as progress:
         moved = moving.move(source, target, progress, acting())
     words = f"{sum(moved.rows.values()):,} rows were moved and compared, and the words of {moved.passages:,} passages indexed anew."

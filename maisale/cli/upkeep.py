@@ -43,6 +43,9 @@ def restore(args: argparse.Namespace) -> int:
     settings, began = read_settings(os.environ), time.monotonic()
     deletions, replayed = replay.listed(settings, args.deletions), []
 
+    if settings.on_postgres:
+        moving.check_empty(settings)  # before anything is put anywhere
+
     def delete_again(folder: Path) -> None:
         replayed.append(replay.replay(folder, settings, deletions or [], acting()))
 

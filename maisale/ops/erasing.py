@@ -14,11 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from maisale.config import Settings
 from maisale.contracts import Database, Transaction
-from maisale.errors import BadInput, IndexUnavailable, MaiSaleError, StorageFailed
+from maisale.errors import BadInput, IndexUnavailable, MaiSaleError, Misconfigured, StorageFailed
 from maisale.library import deletion_list, upkeep
 from maisale.library.deletion import take_out_again
 from maisale.library.documents import sweep_files
@@ -141,6 +142,14 @@ def _empty_index(services: Services, waiting: Sequence[Erasure], stopping: threa
     had_passages = any(one.counts.get("passages") or one.kind == "message" for one in waiting)
     if not had_passages and not _naming(settings.chroma_dir.rglob("*"), waiting):
         return
+    if settings.shares_index:
+        db.write(lambda tx: jobs.forget_removals(tx, waiting_too=True))
+        _empty_closed(settings)
+        upkeep.ask_for_rebuild(db, by)  # of whichever worker sees it first
+        return
+    if settings.on_postgres:
+        with suppress(Misconfigured):  # no pgvector: nothing was ever kept there
+            _empty_closed(replace(settings, vectors="pgvector"))
     # Chroma logs the keys that it is told to delete: done on the new index, these jobs would bring them back.
     db.write(lambda tx: jobs.forget_removals(tx, waiting_too=True))
     if settings.index == "exact" or not process_lives(settings, "worker"):

@@ -35,7 +35,7 @@ class Moved:
 def move(source: Settings, target: Settings, progress: Progress = lambda *_: None, by: Scope = SERVER) -> Moved:
     """Copies, compares, and only then lets the target be opened. The source stays as it is.
 
-    by: who moves, for the audit log of the target. Raises BadInput when a process runs on the source or the target holds other data, StorageFailed
+    by: who moves, for the audit log of the target. Raises BadInput when an app or worker runs on this DATA_DIR or the target holds other data, StorageFailed
     when what arrived is not what was sent.
     """
     if source.database_url == target.database_url and source.sqlite_path == target.sqlite_path:
@@ -64,11 +64,23 @@ def move(source: Settings, target: Settings, progress: Progress = lambda *_: Non
     return moved
 
 
+def check_empty(target: Settings) -> None:
+    """Raises BadInput when the database holds data that is not of a move that broke off."""
+    arriving = open_database(target)
+    try:
+        _check_empty(arriving)
+    finally:
+        arriving.close()
+
+
+def _check_empty(arriving: Database) -> None:
+    if facts.get_fact(arriving, facts.MOVING) is None and arriving.rows("SELECT 1 FROM tenants LIMIT 1"):
+        raise BadInput("The database to move to holds data already. Name an empty one.")
+
+
 def _begin(arriving: Database) -> None:
     """Notes that a move goes on, and removes what an earlier one left. Raises BadInput when there is other data."""
-    half, used = facts.get_fact(arriving, facts.MOVING) is not None, arriving.rows("SELECT 1 FROM tenants LIMIT 1")
-    if used and not half:
-        raise BadInput("The database to move to holds data already. Name an empty one.")
+    _check_empty(arriving)
     arriving.write(lambda tx: facts.set_fact(tx, facts.MOVING, "yes"))
     for table in reversed(primary_keys()):
         kept = f"WHERE name <> '{facts.MOVING}'" if table == "facts" else ""
