@@ -61,7 +61,7 @@ def test_what_meaning_does_not_find_is_not_complete(worker):
 
 
 def test_what_the_vector_index_lost_is_not_complete(worker, tmp_path):
-    worker.services.vectors = index = Forgetful(tmp_path / "chroma")
+    worker.services.vectors = index = Forgetful(ChromaFolder(tmp_path / "chroma"))
     index.open()
     index.ready()
     worker.receive()
@@ -96,7 +96,7 @@ class Leaky(ChromaIndex):
 
 
 def test_what_the_index_does_not_take_again_is_not_complete(worker, tmp_path):
-    worker.services.vectors = index = Leaky(tmp_path / "chroma")
+    worker.services.vectors = index = Leaky(ChromaFolder(tmp_path / "chroma"))
     index.open()
     index.ready()
     worker.receive()
