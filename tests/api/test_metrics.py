@@ -27,7 +27,8 @@ def client(services, key):
     app = FastAPI()
     opened = replace_settings(services, metrics_key=key)
     app.include_router(metrics.router(lambda: SimpleNamespace(services=opened)))
-    app.add_middleware(gate.Gate, accounts=lambda: services.db, limits=lambda: Limits(5), surface=NoFunctions())
+    limits = Limits(5)
+    app.add_middleware(gate.Gate, accounts=lambda: services.db, limits=lambda: limits, surface=NoFunctions())
     return TestClient(app)
 
 
