@@ -184,6 +184,8 @@ def open_services(settings: Settings, role: str, half_moved: bool = False) -> Se
     db = open_database(settings, checkpoints=role == "app")
     if get_fact(db, MOVING) is not None and not half_moved:
         db.close()
+        if lock:
+            lock.close()
         raise Misconfigured("A move into this database broke off, and it holds a part only. Run `move` again, with the old DATABASE_URL set.")
     db.append_only(AUDIT)
     privacy.make_key(db)

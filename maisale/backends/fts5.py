@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from maisale.backends.fts5_counts import Counts, token
 from maisale.backends.fts5_purge import purge
-from maisale.backends.word_search import WordSearch
+from maisale.backends.word_search import WordSearch, grouped
 from maisale.contracts import Database, Transaction
 from maisale.errors import StorageFailed
 from maisale.records import Chunk, SearchFilter, WordHit
@@ -30,10 +30,7 @@ class FTS5Index:
 
     def add(self, tx: Transaction, chunks: Iterable[Chunk]) -> None:
         """Indexes `chunks`; a key that is there already is replaced."""
-        by_table: dict[str, list[Chunk]] = {}
-        for chunk in chunks:
-            by_table.setdefault(_table(chunk.tenant_id, "messages" if chunk.message_id else "documents"), []).append(chunk)
-        for table, group in by_table.items():
+        for table, group in grouped(chunks, _table).items():
             if not _exists(tx, table):
                 _create(tx, table)
             self._remove(tx, table, [chunk.key for chunk in group])

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 
 from maisale.backends.word_scores import Pair
+from maisale.backends.word_search import seen
 from maisale.contracts import Database
 from maisale.records import SearchFilter
-from maisale.stemming import porter, variants
 
 FRESH_S = 2.0  # how long counts of a table that changes all the time are believed
-REMEMBERED = 10_000  # terms with their counts
 FILTERS = 8  # kept with their rows, a byte a row
 
 
@@ -54,13 +53,7 @@ class Counts:
         return cls(db, table, stamp, time.monotonic(), row["n"], mean, lengths)
 
     def seen(self, which: str, terms: Sequence[str]) -> dict[str, int]:
-        """In how many rows each word or its stem occurs. which: words or stems; irregular forms are added up."""
-        known = self._seen.setdefault(which, {})
-        missing = [term for term in dict.fromkeys(terms) if term not in known]
-        anew = self._seen_anew(which, missing) if missing else {}
-        if len(known) < REMEMBERED:
-            known.update(anew)
-        return {term: anew[term] if term in anew else known[term] for term in terms}
+        return seen(self._seen, which, terms, self._count)
 
     def rows_of(self, which: str, terms: Iterable[str]) -> dict[str, np.ndarray]:
         """As often as a row holds the term."""
@@ -105,14 +98,7 @@ class Counts:
         sql = f'SELECT (SELECT group_concat(rowid) FROM "{index}" WHERE "{index}" MATCH value) AS ids FROM json_each(:matches)'
         return [_numbers(row["ids"]) for row in self.db.rows(sql, matches=matches)]
 
-    def _seen_anew(self, which: str, terms: Sequence[str]) -> dict[str, int]:
-        if which == "words":
-            return self._seen_terms("words", terms)
-        forms = {word: [porter(form) for form in variants(word)] for word in terms}
-        seen = self._seen_terms("stems", list(dict.fromkeys(form for each in forms.values() for form in each)))
-        return {word: sum(seen[form] for form in each) for word, each in forms.items()}
-
-    def _seen_terms(self, which: str, terms: Sequence[str]) -> dict[str, int]:
+    def _count(self, which: str, terms: Sequence[str]) -> dict[str, int]:
         rows = self.db.rows(f'SELECT term, doc FROM "{self.name}:{which}:counts" WHERE term IN :terms', terms=terms)
         return {**dict.fromkeys(terms, 0), **{row["term"]: row["doc"] for row in rows}}
 

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from maisale.backends.word_scores import Pair
-from maisale.backends.word_search import WordSearch
+from maisale.backends.word_search import WordSearch, grouped, seen
 from maisale.contracts import Database, Transaction
 from maisale.records import Chunk, SearchFilter, WordHit
 from maisale.redaction import words_text
-from maisale.stemming import porter, variants
+from maisale.stemming import porter
 from maisale.text import words
 
 LONGEST_WORD = 200  # letters; Postgres takes 2,046 bytes
@@ -27,7 +27,6 @@ LAST_POSITION = 16_383  # of a tsvector
 LONGEST_NAME = 63  # bytes of a table's name
 FRESH_S = 2.0  # how long counts of a table to which rows come all the time are believed
 COUNTED_S = 60.0  # the same when nothing came; of what went, rows are not found at once, and only weights are late
-REMEMBERED = 10_000  # terms with their counts
 FILTERS = 8  # kept with their rows
 
 
@@ -43,10 +42,7 @@ class PostgresWords:
 
     def add(self, tx: Transaction, chunks: Iterable[Chunk]) -> None:
         """Indexes `chunks`; a key that is there already is replaced, by a row with a new id: readers notice by the highest one."""
-        by_table: dict[str, list[Chunk]] = {}
-        for chunk in chunks:
-            by_table.setdefault(_table(chunk.tenant_id, "messages" if chunk.message_id else "documents"), []).append(chunk)
-        for table, group in by_table.items():
+        for table, group in grouped(chunks, _table).items():
             if not _exists(tx, table):
                 _create(tx, table)
             self._remove(tx, table, [chunk.key for chunk in group])
@@ -139,12 +135,7 @@ class Counts:
         return cls(db, table, newest, now, row["n"], mean, lengths)
 
     def seen(self, which: str, terms: Sequence[str]) -> dict[str, int]:
-        known = self._seen.setdefault(which, {})
-        missing = [term for term in dict.fromkeys(terms) if term not in known]
-        anew = self._seen_anew(which, missing) if missing else {}
-        if len(known) < REMEMBERED:
-            known.update(anew)
-        return {term: anew[term] if term in anew else known[term] for term in terms}
+        return seen(self._seen, which, terms, self._count)
 
     def rows_of(self, which: str, terms: Iterable[str]) -> dict[str, np.ndarray]:
         """Once each, however often a row holds the term: how often is in the row's text, which the first ones are scored by."""
@@ -180,14 +171,11 @@ class Counts:
                   FROM unnest(CAST(:queries AS text[])) WITH ORDINALITY AS asked(query, place) ORDER BY asked.place"""
         return [np.sort(_numbers(row["ids"])) for row in self.db.rows(sql, queries=queries)] if queries else []
 
-    def _seen_anew(self, which: str, terms: Sequence[str]) -> dict[str, int]:
-        forms = {term: [term] if which == "words" else [porter(form) for form in variants(term)] for term in terms}
-        asked = list(dict.fromkeys(form for each in forms.values() for form in each))
+    def _count(self, which: str, forms: list[str]) -> dict[str, int]:
         sql = f"""SELECT (SELECT count(*) FROM "{self.name}" WHERE {which} @@ CAST(asked.query AS tsquery)) AS n
                   FROM unnest(CAST(:queries AS text[])) WITH ORDINALITY AS asked(query, place) ORDER BY asked.place"""
-        rows = self.db.rows(sql, queries=[_lexeme(form) for form in asked])
-        seen = {form: row["n"] for form, row in zip(asked, rows, strict=True)}
-        return {term: sum(seen[form] for form in each) for term, each in forms.items()}
+        rows = self.db.rows(sql, queries=[_lexeme(form) for form in forms])
+        return {form: row["n"] for form, row in zip(forms, rows, strict=True)}
 
 
 def _inside(where: SearchFilter) -> tuple[str, dict[str, list[str]]]:
