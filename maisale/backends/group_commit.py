@@ -18,6 +18,10 @@ GROUP = 256  # writes in one commit
 BULK_GROUP = 64  # of them bulk, so that a long import cannot hold people up
 
 
+class TransactionLost(Exception):
+    """The database gave up the whole transaction, so what others wrote in it is gone as well; caused by its own error."""
+
+
 class Write:
     """One unit of work on its way through the writer."""
 
@@ -26,6 +30,18 @@ class Write:
         self.done: Future = Future()
         self.result: Any = None
         self.problem: BaseException | None = None
+
+    def run(self, transaction: Transaction, execute: Callable[[str], object], lost: Callable[[], bool]) -> None:
+        """Does the work in a savepoint. lost: whether the transaction around it is gone. Raises TransactionLost then."""
+        execute("SAVEPOINT one")
+        try:
+            self.result = self.work(transaction)
+        except BaseException as problem:
+            self.problem = problem
+            if lost():
+                raise TransactionLost(str(problem)) from problem
+            execute("ROLLBACK TO one")
+        execute("RELEASE one")
 
     def settle(self, problem: BaseException | None) -> None:
         """Answers whoever waits: with `problem`, or with the result."""

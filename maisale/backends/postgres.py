@@ -23,7 +23,7 @@ from psycopg.adapt import Loader
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from maisale.backends.group_commit import GroupCommit, Write
+from maisale.backends.group_commit import GroupCommit, TransactionLost, Write
 from maisale.backends.sqlite import SQLiteDatabase
 from maisale.contracts import T, Transaction
 from maisale.errors import Misconfigured, StorageFailed
@@ -146,13 +146,14 @@ class PostgresDatabase:
         try:
             writer = self._open_writer()
             writer.execute("SELECT pg_advisory_xact_lock(%s)", (WRITER,))
+            transaction = _PostgresTransaction(writer)
             for write in group:
-                _do(write, writer)
+                write.run(transaction, writer.execute, lambda: writer.broken)
             writer.commit()
-        except psycopg.Error as problem:
+        except (psycopg.Error, TransactionLost) as problem:
             log.error("a group of %d writes failed: %s", len(group), _first_line(problem))
             self._drop_writer()
-            failed = _words(problem)
+            failed = _words(problem.__cause__ if isinstance(problem, TransactionLost) else problem)
             for write in group:
                 write.settle(failed)
             return
@@ -237,19 +238,6 @@ def _prepare(connection: psycopg.Connection) -> None:
 
 def _connecting(autocommit: bool) -> dict[str, Any]:
     return {**CONNECTING, "options": OPTIONS, "autocommit": autocommit, "row_factory": dict_row}
-
-
-def _do(write: Write, connection: psycopg.Connection) -> None:
-    """Does the work in a savepoint. Raises psycopg.Error only when the whole transaction is gone."""
-    connection.execute("SAVEPOINT one")
-    try:
-        write.result = write.work(_PostgresTransaction(connection))
-    except BaseException as problem:
-        write.problem = problem
-        if connection.broken:
-            raise psycopg.OperationalError(str(problem)) from problem
-        connection.execute("ROLLBACK TO one")
-    connection.execute("RELEASE one")
 
 
 def _bound(sql: str, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

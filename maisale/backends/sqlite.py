@@ -18,7 +18,7 @@ from typing import Any
 
 import sqlite_utils
 
-from maisale.backends.group_commit import GroupCommit, Write
+from maisale.backends.group_commit import GroupCommit, TransactionLost, Write
 from maisale.backends.sqlite_compact import compact
 from maisale.contracts import T, Transaction
 from maisale.errors import Misconfigured, StorageFailed
@@ -102,10 +102,11 @@ class SQLiteDatabase:
     def _commit(self, group: list[Write]) -> None:
         try:
             self._begin()
-            for write in group:
-                _do(write, self._writer)
+            transaction = _SQLiteTransaction(self._writer)
+            for write in group:  # SQLite rolls back by itself when the disk is full
+                write.run(transaction, self._writer.execute, lambda: not self._writer.in_transaction)
             self._writer.execute("COMMIT")
-        except sqlite3.Error as problem:
+        except (sqlite3.Error, TransactionLost) as problem:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
             log.error("a group of %d writes failed: %s", len(group), problem)
@@ -153,19 +154,6 @@ class SQLiteDatabase:
         if not self._checkpoints:
             connection.execute("PRAGMA wal_autocheckpoint = 0")
         return connection
-
-
-def _do(write: Write, connection: sqlite3.Connection) -> None:
-    """Does the work in a savepoint. Raises sqlite3.Error only when the whole transaction is gone."""
-    connection.execute("SAVEPOINT one")
-    try:
-        write.result = write.work(_SQLiteTransaction(connection))
-    except BaseException as problem:
-        write.problem = problem
-        if not connection.in_transaction:  # SQLite rolls back by itself when the disk is full
-            raise sqlite3.OperationalError(str(problem)) from problem
-        connection.execute("ROLLBACK TO one")
-    connection.execute("RELEASE one")
 
 
 class _SQLiteTransaction:
