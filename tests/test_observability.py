@@ -89,7 +89,7 @@ def test_every_line_of_the_log_is_an_object_and_names_its_request(seen):
     others = [line for line in seen[1].splitlines() if line and not line.startswith("{")]
     assert [line for line in others if not line.startswith("Mai-Sale runs at")] == []
     (failed,) = [line for line in lines if line["logger"] == "maisale.chat.replies"]
-    assert failed["request_id"] == OURS and "quoting instead" in failed["message"] and failed["process"] == "app"
+    assert failed["request_id"] == OURS and "a quotation instead" in failed["message"] and failed["process"] == "app"
 
 
 def test_spans_hang_together_from_the_request_to_the_model(seen):
