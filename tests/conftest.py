@@ -21,6 +21,12 @@ HOA = Scope("tenant-b", "hoa")  # another one
 ON_POSTGRES = os.environ.get("TEST_POSTGRES_URL", "")
 
 
+def pytest_collection_modifyitems(config, items):
+    """On several processes, files of this folder go first: they start apps, and the longest is not to be left alone at the end."""
+    if config.getoption("numprocesses", None):
+        items.sort(key=lambda item: item.path.parent != config.rootpath / "tests")
+
+
 @pytest.fixture(scope="session")
 def postgres_server():
     """The URL of a server with pgvector."""

@@ -1,4 +1,4 @@
-"""The drills in their short form; `python -m maisale drill` is the long one. What a drill is stands in maisale/ops/drill.py.
+"""The drills in their short form; `python -m maisale drill` is the long one. What a drill is stands in maisale/ops/drill.py. Some run always.
 
 Kills aimed at Chroma's persist, which comes every 5,000 vectors, are made in the long form only.
 """
@@ -10,6 +10,8 @@ import pytest
 from maisale.ops.drill import Outcome
 from maisale.ops.drills import DRILLS, Grounds
 
+ALWAYS = ("index-deleted", "large-file", "kills", "small-files", "model-away")
+
 
 @pytest.fixture(scope="module")
 def grounds(tmp_path_factory):
@@ -17,8 +19,14 @@ def grounds(tmp_path_factory):
         yield opened
 
 
+def rows():
+    for drill in DRILLS:
+        if drill.name != "kills-persist":
+            yield pytest.param(drill, id=drill.name, marks=() if drill.name in ALWAYS else pytest.mark.long)
+
+
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("drill", [one for one in DRILLS if one.name != "kills-persist"], ids=lambda drill: drill.name)
+@pytest.mark.parametrize("drill", rows())
 def test_everything_acknowledged_ends_once_and_the_page_answers(grounds, drill):
     outcome = grounds.run(drill)
     if outcome.not_run:

@@ -193,6 +193,7 @@ def test_redis_may_be_killed_under_both_and_people_are_served(apps, ollama, redi
     assert call(there, "POST", f"/v1/replies/{reply_id}/stop")["state"] == "stopped"
 
 
+@pytest.mark.long
 def test_a_rolling_restart_behind_the_proxy_refuses_no_request(apps, ollama, proxy):
     ollama.answer = lambda messages: "As the page says [1]."
     acks, refused, ended_all = [], [], threading.Event()

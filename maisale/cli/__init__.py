@@ -133,6 +133,7 @@ def _measuring(verbs: Any, command: Command, as_json: argparse.ArgumentParser, p
     made.add_argument("--chunks", type=_above_zero, required=True, metavar="N")
     made.add_argument("--questions", type=_above_zero, default=200, help="how many (%(default)s)")
     made.add_argument("--data", type=Path, metavar="DIR", help="keep the library here, and use it again")
+    made.add_argument("--database", default="", metavar="URL", help="an empty Postgres database, or one that this has filled: words and vectors are there")
 
     made = command(kinds, "ack", "bench_ack.ack", "measure how soon a crowd's questions are acknowledged, and whether all are answered", as_json)
     made.add_argument("--users", type=_above_zero, default=100, help="how many (%(default)s)")

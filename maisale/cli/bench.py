@@ -8,8 +8,6 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -26,7 +24,8 @@ def retrieval(args: argparse.Namespace) -> int:
     """Fills a library with N chunks, lets a worker index it, asks, and prints recall and milliseconds."""
     with nullcontext(args.data) if args.data else tempfile.TemporaryDirectory(prefix="maisale-bench-") as folder:
         # Of the environment counts what concerns retrieval and models; the data is this command's own.
-        settings = replace(read_settings(os.environ), data_dir=Path(folder), database_url="", chroma_path="", vectors="auto")
+        kept = {"DATA_DIR": folder, "DATABASE_URL": args.database, "CHROMA_PATH": "", "VECTORS": ""}
+        settings = read_settings({**os.environ, **{name: str(value) for name, value in kept.items()}})
         with tqdm(disable=args.json or None, leave=False) as bar:
 
             def progress(what: str, done: int, total: int) -> None:

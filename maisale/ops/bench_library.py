@@ -58,8 +58,11 @@ def reader(services: Services) -> Scope:
 def fill(services: Services, source: Path, wanted: int, progress: Progress) -> float:
     """Makes the library hold `wanted` chunks in ten collections, all of them embedded; returns the seconds, 0 when it does already.
 
-    Raises BadInput when it holds another number, or the folder no text.
+    Raises BadInput when it holds another number or other people's chunks, or the folder no text.
     """
+    foreign = "SELECT 1 FROM chunks WHERE tenant_id NOT IN (SELECT id FROM tenants WHERE name = :name) LIMIT 1"
+    if services.db.rows(foreign, name=_READER[0]):
+        raise BadInput("This database holds a library that people use. Give an empty one.")
     there = services.db.rows("SELECT count(*) AS n FROM chunks")[0]["n"]
     if there == wanted:
         return 0.0

@@ -46,7 +46,8 @@ def test_the_answer_and_the_log_name_the_same_incident(app, caplog):
     said = json.loads(body["body"])
     found = re.search(r"incident ([0-9a-f]{8})", said["error"])[1]
     assert start["status"] == 500 and said["kind"] == "Broken" and SECRET not in body["body"].decode() and "KeyError" not in body["body"].decode()
-    assert f"incident {found}: GET '/v1/x'" in caplog.text and SECRET in caplog.text
+    (record,) = [one for one in caplog.records if f"incident {found}: GET '/v1/x'" in one.getMessage()]
+    assert SECRET in f"{record.getMessage()} {record.exc_info}"
 
 
 def test_what_had_begun_is_cut_off_so_that_nobody_takes_it_for_the_whole():

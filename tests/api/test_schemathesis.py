@@ -66,7 +66,7 @@ def failures(scenarios):
 
 
 @pytest.mark.timeout(2 * BOUND_S)
-@pytest.mark.parametrize("role", ["member", "admin"])
+@pytest.mark.parametrize("role", [pytest.param("member", marks=pytest.mark.long), "admin"])
 def test_every_operation_keeps_to_its_document(app, tmp_path, role):
     headers = signed_in(app, role=role)
     printed, scenarios = run(app, headers, tmp_path)

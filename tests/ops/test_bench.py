@@ -4,7 +4,9 @@ import json
 import sqlite3
 
 import pytest
+from answering import add_passages
 
+from conftest import LINH
 from maisale.cli import main
 from maisale.ops.bench_library import COLLECTIONS
 
@@ -65,6 +67,22 @@ def test_copies_are_near_equal_and_every_row_is_what_indexing_writes(source, cap
     assert db.execute("SELECT count(*) FROM vectors WHERE indexed = 1").fetchone() == (90,)
     assert db.execute("SELECT DISTINCT stage FROM documents").fetchall() == [("complete",)]
     db.close()
+
+
+def test_words_and_vectors_on_postgres(source, capsys, tmp_path, postgres_url):
+    words = ("--source", source, "--chunks", 60, "--questions", 5, "--database", postgres_url, "--json")
+    code, out, _ = run(capsys, *words)
+    found = json.loads(out.splitlines()[-1])
+    assert code == 0 and found["chunks"] == 60 and found["recall@20"] == {"everywhere": 1.0, "one_of_ten": 1.0}
+    assert json.loads(run(capsys, *words)[1].splitlines()[-1])["fill_s"] == 0  # the second time from another data folder
+
+
+def test_a_library_that_people_use_is_left_alone(source, capsys, tmp_path, services):
+    add_passages(services, LINH, "The filter is changed every six months.")
+    before = services.db.rows("SELECT * FROM users")
+    code, out, err = run(capsys, "--source", source, "--chunks", 1, "--data", services.settings.data_dir)
+    assert code == 1 and not out and "that people use" in err
+    assert services.db.rows("SELECT * FROM users") == before
 
 
 @pytest.mark.parametrize(("folder", "sentence"), [("nowhere", "is not a folder"), ("hollow", "holds no file with text")])

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 
+import pytest
 from running import ADMIN_KEY, RunningApp
 
 from maisale.cli import main
@@ -26,6 +27,7 @@ def test_a_crowd_is_acknowledged_and_answered(capsys, monkeypatch, tmp_path):
     assert "RATE_LIMIT is 1000" in err and not (tmp_path / "untouched").exists()
 
 
+@pytest.mark.long
 def test_a_running_instance_is_measured_and_left_as_it_was(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("X_API_KEY_ADMIN", ADMIN_KEY)
     with RunningApp(tmp_path) as app:

@@ -540,6 +540,7 @@ def noticed(laboratory: Laboratory, mutation: Mutation) -> str:
     return next((one for one in found if re.search(mutation.found, one)), f"{MISSED}: {found[:6]}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_the_probe_notices_that_a_check_is_gone(laboratory, mutation):
     where = noticed(laboratory, mutation)
@@ -547,6 +548,7 @@ def test_the_probe_notices_that_a_check_is_gone(laboratory, mutation):
     assert not where.startswith(MISSED), where
 
 
+@pytest.mark.long
 def test_the_probe_notices_that_gradio_serves_files_of_the_host(laboratory):
     """has_launched stands behind the gate's look for paths, so both are taken out: Gradio itself then refuses no file."""
     gate = Edit("access.wire", "paths", 'if value.get("path") is not None:', "if False:")
@@ -563,12 +565,14 @@ def test_the_probe_notices_that_gradio_serves_files_of_the_host(laboratory):
     assert any("taken" in one for one in seen[False])
 
 
+@pytest.mark.long
 def test_with_all_checks_in_place_the_probe_finds_nothing(laboratory):
     report = laboratory.run()
     assert report.findings == []
     assert report.calls > 1500
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mutation", LAST, ids=lambda mutation: mutation.name)
 def test_the_probe_notices_that_an_erasure_takes_from_others(laboratory, mutation):
     where = noticed(laboratory, mutation)
