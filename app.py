@@ -42,7 +42,7 @@
 import os
 import sys
 
-from maisale.access.gradio_patches import quiet_gradio
+from maisale.access.gradio_patches import quiet_gradio, without_stubs
 
 quiet_gradio()  # before gradio is imported: it reads the environment then
 # Before numpy is imported: the second thread of a product of small matrices spins on the core that the event loop needs.
@@ -50,7 +50,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import contextlib  # noqa: E402
 
-import gradio as gr  # noqa: E402
+import wordfreq  # noqa: E402, F401 - early: its import reads the source of all that stands above it, the longer the more is loaded
+
+with without_stubs():
+    import gradio as gr
 from fastapi import FastAPI, Request  # noqa: E402
 from starlette.middleware.cors import CORSMiddleware  # noqa: E402
 from starlette.responses import PlainTextResponse  # noqa: E402

@@ -5,9 +5,12 @@ requirements.txt pins that version, and tests hold each point: look at them agai
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,27 @@ def quiet_gradio() -> None:
     """Sets what Gradio reads from the environment when it is imported; what is set already stays."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+
+
+@contextmanager
+def without_stubs() -> Iterator[None]:
+    """While Gradio is imported: 6.31 parses its source to write a .pyi file beside each component, 40 % of a start, and two starts write the same files.
+
+    During the import it leaves out a component whose file Python does not know; afterwards the function itself can be replaced.
+    """
+    known = inspect.getfile
+
+    def getfile(asked: Any) -> str:
+        if isinstance(asked, type) and asked.__module__.startswith("gradio."):
+            raise OSError(f"{asked} needs no stub")
+        return known(asked)
+
+    inspect.getfile = getfile
+    try:
+        yield
+    finally:
+        inspect.getfile = known
+    sys.modules["gradio.component_meta"].create_or_modify_pyi = lambda *_: None  # type: ignore[attr-defined]
 
 
 def keep_copies_in(folder: Path) -> None:

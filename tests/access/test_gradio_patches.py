@@ -3,6 +3,8 @@
 import inspect
 import os
 import re
+import subprocess
+import sys
 import time
 from importlib.metadata import version
 
@@ -10,6 +12,7 @@ import gradio
 import gradio as gr
 from gradio import state_holder
 from gradio_client import Client
+from running import ROOT
 
 from maisale.access import gradio_patches
 
@@ -63,3 +66,16 @@ def test_an_unforeseen_error_is_printed_without_its_text(door, caplog):
         gradio.queueing.traceback.print_exc()
     assert "ValueError" in caplog.text and "invalid literal" not in caplog.text
     assert all("traceback" in vars(module) for module in (gradio.queueing, gradio.routes, gradio.route_utils, gradio.utils))
+
+
+def test_a_start_reads_and_writes_no_stubs_of_components(tmp_path):
+    watched = """
+import inspect, sys
+real, seen = inspect.getfile, []
+sys.addaudithook(lambda event, given: event == "open" and str(given[0]).endswith(".pyi") and seen.append(given[0]))
+import app
+assert inspect.getfile is real
+print(len(seen))
+"""
+    ran = subprocess.run([sys.executable, "-c", watched], cwd=ROOT, env={**os.environ, "DATA_DIR": str(tmp_path)}, capture_output=True, text=True)
+    assert ran.stdout == "0\n", ran.stderr
