@@ -15,6 +15,7 @@ from maisale.references import PREFIX, Vault, VaultAccess, VaultFailed, is_refer
 OpenVault = Callable[[VaultAccess], Vault]
 
 SQLITE, POSTGRES = "sqlite:///", "postgresql://"
+LEAD_OUT = ("DATABASE_URL", "CHROMA_PATH", "FILES_DIR", "BACKUP_DIR", "REDIS_URL")  # of DATA_DIR
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,12 @@ def _other_machine(url: str) -> str:
         return "" if ipaddress.ip_address(host).is_loopback else host
     except ValueError:
         return host
+
+
+def apart(environ: Mapping[str, str], folder: Path, **own: str) -> dict[str, str]:
+    """`environ` for an instance of its own in `folder`: nothing leads to another's data, neither by its value nor by a NAME_FILE. own: what else it has."""
+    given = {**dict.fromkeys(LEAD_OUT, ""), "DATA_DIR": str(folder), **own}
+    return {**environ, **{f"{name}_FILE": "" for name in given}, **given}
 
 
 def from_env(environ: Mapping[str, str], folder: Path = Path(), open_vault: OpenVault | None = None) -> Settings:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from maisale.config import Settings, from_env
+from maisale.config import LEAD_OUT, Settings, apart, from_env
 from maisale.errors import Misconfigured
 
 
@@ -120,3 +120,10 @@ ELSEWHERE = [
 @pytest.mark.parametrize("given, elsewhere", ELSEWHERE)
 def test_the_settings_say_what_is_kept_or_asked_on_other_machines(tmp_path, given, elsewhere):
     assert from_env(given, tmp_path).elsewhere == elsewhere
+
+
+def test_an_instance_of_its_own_is_led_to_nobodys_data(tmp_path):
+    theirs = dict.fromkeys(LEAD_OUT, "sqlite:////srv/theirs") | {"DATABASE_URL_FILE": "/run/secrets/database", "RATE_LIMIT": "7"}
+    found = from_env(apart(theirs, tmp_path / "own", VECTORS="exact"))
+    assert found.sqlite_path == tmp_path / "own" / "sqlite.db" and found.files_dir.is_relative_to(tmp_path / "own")
+    assert (found.redis_url, found.chroma_path, found.vectors, found.rate_limit) == ("", "", "exact", 7)

@@ -8,12 +8,13 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from maisale.child import WorkerProcess, worker_lives
-from maisale.config import Settings
+from maisale.config import Settings, apart
 from maisale.errors import BadInput
 from maisale.ops import bench, bench_library
 from maisale.ops.bench_library import Progress
@@ -24,8 +25,7 @@ def retrieval(args: argparse.Namespace) -> int:
     """Fills a library with N chunks, lets a worker index it, asks, and prints recall and milliseconds."""
     with nullcontext(args.data) if args.data else tempfile.TemporaryDirectory(prefix="maisale-bench-") as folder:
         # Of the environment counts what concerns retrieval and models; the data is this command's own.
-        kept = {"DATA_DIR": folder, "DATABASE_URL": args.database, "CHROMA_PATH": "", "VECTORS": ""}
-        settings = read_settings({**os.environ, **{name: str(value) for name, value in kept.items()}})
+        settings = read_settings(apart(os.environ, Path(folder), DATABASE_URL=args.database, VECTORS=""))
         with tqdm(disable=args.json or None, leave=False) as bar:
 
             def progress(what: str, done: int, total: int) -> None:

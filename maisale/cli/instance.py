@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import maisale
+from maisale.config import apart
 from maisale.errors import MaiSaleError
 
 ROOT = Path(maisale.__file__).resolve().parent.parent
@@ -34,14 +35,12 @@ def own_instance(**settings: str) -> Iterator[tuple[str, str]]:
     """(address, X_API_KEY_ADMIN) of an app that answers. settings: beside, or instead of, what this process was given."""
     with tempfile.TemporaryDirectory(prefix="maisale-own-") as folder:
         port, key = _free_port(), secrets.token_urlsafe(32)
-        own = {"DATA_DIR": folder, "HOST": "127.0.0.1", "PORT": str(port), "X_API_KEY_ADMIN": key, "OLLAMA_HOST": NO_MODEL}
-        nothing = {"DATABASE_URL": "", "CHROMA_PATH": ""}  # that would lie outside of the folder
-        nothing |= {"TLS_CERT": "", "TLS_KEY": "", "TLS_CLIENT_CA": ""}
+        own = {"HOST": "127.0.0.1", "PORT": str(port), "X_API_KEY_ADMIN": key, "OLLAMA_HOST": NO_MODEL}
+        own |= {"TLS_CERT": "", "TLS_KEY": "", "TLS_CLIENT_CA": "", **settings}
         log = Path(folder) / "app.log"
         with log.open("wb") as out:
-            app = subprocess.Popen(
-                [sys.executable, "app.py"], cwd=ROOT, env={**os.environ, **own, **nothing, **settings}, stdin=subprocess.DEVNULL, stdout=out, stderr=out
-            )
+            environ = apart(os.environ, Path(folder), **own)
+            app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         try:
             _wait_for(app, f"http://127.0.0.1:{port}", log)
             yield f"http://127.0.0.1:{port}", key

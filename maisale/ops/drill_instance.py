@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import maisale
-from maisale.config import Settings
+from maisale.config import Settings, apart
 from maisale.errors import MaiSaleError
 from maisale.services import read_settings
 
@@ -65,11 +65,10 @@ class Instance:
         self._inside = list(inside)
         self._port = _free_port()
         self.url = f"http://127.0.0.1:{self._port}"
-        own = {"DATA_DIR": str(folder / "data"), "DATABASE_URL": "", "CHROMA_PATH": "", "BACKUP_DIR": ""}  # the last three would lie outside of it
-        own |= {"HOST": "127.0.0.1", "PORT": str(self._port), "X_API_KEY_ADMIN": KEY, "OLLAMA_HOST": NO_MODEL}
+        own = {"HOST": "127.0.0.1", "PORT": str(self._port), "X_API_KEY_ADMIN": KEY, "OLLAMA_HOST": NO_MODEL}
         own |= {"TLS_CERT": "", "TLS_KEY": "", "TLS_CLIENT_CA": ""}
         # Searched by the vector index whatever the size: it is what the drills break. A load works faster than people.
-        self.environ = {**environ, **own, "VECTORS": "chroma", "RATE_LIMIT": "1000", **settings}
+        self.environ = apart(environ, folder / "data", **{**own, "VECTORS": "chroma", "RATE_LIMIT": "1000", **settings})
         self._process: subprocess.Popen | None = None
         self._reader: subprocess.Popen | None = None
         self._reading = threading.Lock()

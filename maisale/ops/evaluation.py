@@ -145,7 +145,7 @@ class _Library:
 
     def __init__(self, settings: Settings):
         # Exact search is what a library of this size is asked by; no worker is needed then.
-        self._settings = replace(settings, vectors="exact", database_url="", chroma_path="")
+        self._settings = replace(settings, vectors="exact", database_url="", chroma_path="", files_folder="")
         self._ids: dict[str, str] = {}  # of documents: to corpus ids
 
     def __enter__(self) -> _Library:

@@ -33,7 +33,7 @@ def replay(folder: Path, settings: Settings, deletions: Sequence[Erasure], by: S
     """
     if not deletions:
         return 0
-    services = open_services(replace(settings, data_dir=folder, database_url="", chroma_path=""), "cli")
+    services = open_services(replace(settings, data_dir=folder, database_url="", chroma_path="", files_folder=""), "cli")
     try:
         done = sum(_again(services, one, by) for one in deletions)
         if done:

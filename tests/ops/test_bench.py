@@ -1,6 +1,7 @@
 """`bench retrieval` on a few hundred chunks, as people run it, with the real worker. Its figures are there and make sense; how fast is not asked here."""
 
 import json
+import os
 import sqlite3
 
 import pytest
@@ -67,6 +68,19 @@ def test_copies_are_near_equal_and_every_row_is_what_indexing_writes(source, cap
     assert db.execute("SELECT count(*) FROM vectors WHERE indexed = 1").fetchone() == (90,)
     assert db.execute("SELECT DISTINCT stage FROM documents").fetchall() == [("complete",)]
     db.close()
+
+
+def test_the_originals_of_the_instance_beside_it_stay(source, capsys, tmp_path, monkeypatch):
+    """The worker takes away files without a row, and those of another instance have none in this library."""
+    original, address = tmp_path / "files" / "of-a-document", tmp_path / "address"
+    original.parent.mkdir()
+    original.write_text("the only copy")
+    os.utime(original, (1, 1))
+    address.write_text(f"sqlite:///{tmp_path / 'theirs.db'}")
+    monkeypatch.setenv("FILES_DIR", str(original.parent))
+    monkeypatch.setenv("DATABASE_URL_FILE", str(address))
+    assert run(capsys, "--source", source, "--chunks", 30, "--questions", 1)[0] == 0
+    assert original.exists() and not (tmp_path / "theirs.db").exists()
 
 
 def test_words_and_vectors_on_postgres(source, capsys, tmp_path, postgres_url):
