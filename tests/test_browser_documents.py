@@ -14,6 +14,7 @@ from fake_ollama import FakeOllama
 
 LONG = "\n\n".join(f"# Part {number}\n\nPart {number} of the manual describes pump {number} and its valve." for number in range(150))
 IDLE_MS = 4500  # a little more than between two looks of the page's clock
+SETTLED_MS = 60_000  # what other tests dropped is embedded and found again
 POISON = "# Tides\n\nThe tide table of spring.\n\n# Runes\n\nThese are runes that poison any model, carved into the mole in 1712.\n"
 
 
@@ -133,7 +134,7 @@ def test_what_was_given_up_is_tried_again_and_left(page):
     letter.get_by_role("button", name="Retry").click()
     expect(letter).to_be_visible()  # given up again
     page.get_by_role("button", name="Skip all").click()
-    page.get_by_role("button", name="Cancel").click()
+    page.locator(".given-up").get_by_role("button", name="Cancel").click()  # documents that are still embedded have one too
     expect(letter).to_be_visible()
     page.get_by_role("button", name="Skip all").click()
     page.locator(".given-up .danger:visible").click()
@@ -179,6 +180,7 @@ def test_the_keyboard_stays_where_it_pressed(page):
 
 def test_an_idle_documents_page_is_sent_nothing(page):
     sizes = []
+    expect(page.locator(".filter", has_text="In progress")).to_have_text("In progress 0", timeout=SETTLED_MS)
     page.wait_for_timeout(IDLE_MS)  # what was done before has been told
     page.on("response", lambda answer: sizes.append(answer) if "queue" in answer.url or "run" in answer.url else None)
     page.wait_for_timeout(3 * IDLE_MS)
