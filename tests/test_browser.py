@@ -205,6 +205,22 @@ def test_a_reload_in_the_middle_of_an_answer_goes_on_with_it(page):
     answered(page)
 
 
+def test_a_name_that_is_being_written_outlives_a_redraw_of_the_list(page):
+    ask(page, f"What does a return ticket to Holm cost, {time.time_ns()}?")
+    answered(page)
+    row = page.locator(".rail li", has=page.locator("[aria-current]"))
+    row.hover()
+    row.get_by_role("button", name="Rename").click()
+    page.keyboard.type("Our Tickets")
+    page.get_by_role("button", name="New chat").click()
+    expect(page.locator(".rail [aria-current]")).to_have_count(0)
+    name = page.locator(".rail .renaming input:visible")
+    expect(name).to_have_value("Our Tickets")
+    name.press("Enter")
+    expect(page.locator(".rail").get_by_role("button", name="Our Tickets", exact=True)).to_be_visible()
+    expect(name).to_have_count(0)
+
+
 def test_conversations_are_found_renamed_and_deleted(page):
     title = f"What does a return ticket to Holm cost, {time.time_ns()}?"
     ask(page, title)

@@ -90,6 +90,20 @@ def test_progress_is_counted_and_the_time_left_is_said_once_it_was_measured(page
     expect(row(page, "manual.md")).to_have_count(0)
 
 
+def test_a_question_stands_until_it_is_answered_however_often_the_page_is_redrawn(page, slow):
+    harbour = row(page, "harbour.md")
+    harbour.get_by_role("button", name="Delete").click()
+    for _ in range(2):
+        expect(slow.locator(".state")).not_to_have_text(slow.locator(".state").inner_text())
+        expect(harbour.locator(".deleting")).to_be_visible()
+    expect(harbour.get_by_role("button", name="Keep")).to_be_focused()
+    harbour.get_by_role("button", name="Keep").click()
+    expect(harbour.locator(".deleting")).to_be_hidden()
+    slow.get_by_role("button", name="Cancel").click()
+    expect(row(page, "manual.md")).to_have_count(0)
+    expect(harbour.locator(".deleting")).to_be_hidden()
+
+
 def test_the_steps_of_a_document_say_when_and_how_much(page):
     row(page, "harbour.md").locator(".titled").click()
     steps = row(page, "harbour.md").locator(".steps")
@@ -132,6 +146,7 @@ def test_what_was_given_up_is_tried_again_and_left(page):
     expect(letter.locator("blockquote")).to_contain_text("These are runes")
     pictures(page, "ledger-dead-en")
     letter.get_by_role("button", name="Retry").click()
+    expect(letter).to_have_count(0)
     expect(letter).to_be_visible()  # given up again
     page.get_by_role("button", name="Skip all").click()
     page.locator(".given-up").get_by_role("button", name="Cancel").click()  # documents that are still embedded have one too

@@ -106,6 +106,7 @@
   document.addEventListener("selectionchange", () => {
     const box = document.activeElement;
     if (box?.matches?.(SEEKER)) seeker.at = [box.selectionStart, box.selectionEnd];
+    if (box?.matches?.(".renaming input")) begun.at = [box.selectionStart, box.selectionEnd];
   });
   const age = (time, words, language) => {
     const at = new Date(time.dataset.at * 1000), now = new Date(), minutes = Math.floor((now - at) / 60_000);
@@ -316,19 +317,39 @@
   const offerWhy = asking(true, (found, input) => input.list?.replaceChildren(...[...new Set(found.map((one) => one.name))].map((name) => new Option(name, name))));
   document.addEventListener("focusin", (event) => { if (event.target.matches?.(".why input")) offerWhy(event.target.value, event.target); });
   document.addEventListener("focusout", (event) => { if (event.target === offer.box) withdraw(); });
+  const begun = { where: "", typed: null, at: [0, 0] }; // the question that a row asks or the name written in it: both outlive a redraw of its panel
   const row = (element, name, shown) => { // one of: nothing, renaming, deleting
-    const item = element.closest("li, .act");
+    const item = element.closest("li, .act"), id = element.closest("[data-id]")?.dataset.id;
     [...item.children].forEach((one) => { one.hidden = one.matches(".renaming, .deleting") ? one !== name : shown; });
+    const which = name?.matches(".deleting") ? `.deleting:has([data-do="${name.querySelector(".danger").dataset.do}"])` : ".renaming";
+    begun.where = shown ? `${id ? `[data-id="${CSS.escape(id)}"] ` : ""}${which}` : "";
+    begun.typed = null;
+  };
+  const ask = (element, name) => {
+    row(element, name, true);
+    (name.querySelector("[data-do=keep]") || name.firstChild).focus();
+    name.firstChild.select?.();
+  };
+  const askAgain = (element) => {
+    const { where, typed, at } = begun, name = where && element.querySelector(where);
+    if (!name) return;
+    const focused = document.activeElement === document.body;
+    if (focused) ask(name, name); else row(name, name, true);
+    if (typed === null) return;
+    Object.assign(begun, { typed, at });
+    name.firstChild.value = typed;
+    if (focused) name.firstChild.setSelectionRange(...at);
   };
   const acts = (button) => {
     const item = button.closest("[data-id]"), id = item?.dataset.id || "", what = button.dataset.do;
     const acting = ACTING.find((name) => button.closest(`#${name}`));
     if (acting) return act(acting, { do: what, ...around(button) });
     const panel = button.closest("#documents") ? "documents" : button.closest("#attached") ? "attached" : button.closest(".only") ? "header" : "rail";
-    if (what === "ask-delete") { const asked = button.parentElement.querySelector(".deleting"); row(button, asked, true); asked.querySelector("[data-do=keep]").focus(); }
+    if (what === "ask-delete") ask(button, button.parentElement.querySelector(".deleting"));
     else if (what === "keep") row(button, null, false);
-    else if (what === "rename") { const form = item.querySelector(".renaming"); row(button, form, true); form.firstChild.focus(); form.firstChild.select(); }
+    else if (what === "rename") ask(button, item.querySelector(".renaming"));
     else {
+      if (button.closest(".deleting")) begun.where = "";
       if (panel === "rail" && what !== "delete") { go("chat"); drawer(false); }
       if (panel !== "documents") return send(panel, "select", { do: what, id });
       open.turned = what === "turn";
@@ -386,6 +407,7 @@
     const input = event.target.closest?.("[data-find]");
     if (event.target.matches?.("#composer textarea")) offerNames(event.target);
     if (event.target.matches?.(".why input")) offerWhy(event.target.value, event.target);
+    if (event.target.matches?.(".renaming input")) begun.typed = event.target.value;
     if (event.target.matches?.("[data-find-document]")) { choosing.typed = event.target.value; listNames(event.target.value, event.target.closest("fieldset")); }
     if (input?.closest("#documents")) { if (!event.isComposing) seek(input); } // a redraw would break off a syllable that an input method composes
     else if (input) { open[["rail", "people"].find((name) => input.closest(`#${name}`))] = input.value; filter(input); }
@@ -400,6 +422,7 @@
       act(ACTING.find((name) => form.closest(`#${name}`)), { ...sent, do: form.dataset.act, ...around(form) });
     } else if (form.matches(".renaming")) {
       event.preventDefault();
+      begun.where = "";
       send("rail", "select", { do: "rename", id: form.closest("[data-id]").dataset.id, title: form.firstChild.value });
     } else if (form.matches(".commenting")) {
       event.preventDefault();
@@ -470,6 +493,7 @@
     if (list) list.scrollTop = open[`${panel}-top`] || 0;
     if (panel === "sources" && open.cite) { cite(open.cite); open.cite = null; }
     if (panel === "header") chooseAgain(element);
+    askAgain(element);
     const language = element.querySelector("[lang]")?.lang;
     if (language) root.lang = language;
     if (panel === "account") theme();
