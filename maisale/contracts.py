@@ -198,13 +198,16 @@ class ChatModel(Protocol):
 
 
 class Counts(Protocol):
-    """How often something happened, counted once over all processes. Raises RedisUnavailable, at once while that is known."""
+    """How often something happened, counted once over all processes, and whose it is. Raises RedisUnavailable, at once while that is known."""
 
     def hit(self, per_second: int, kind: str, name: str) -> float:
         """0.0 when it is taken, being one of `per_second` in the last second; else not counted, and the seconds until there is room."""
 
     def increase(self, name: str, lasts_s: int) -> int:
         """How often `name` was counted, this time among them, since the first time; forgotten `lasts_s` after that."""
+
+    def claim(self, name: str, user_id: str, lasts_s: int) -> bool:
+        """Whether the thing of this name is this person's: it is of the first who claims it, for `lasts_s`."""
 
 
 class Held(Protocol):

@@ -26,7 +26,7 @@ def rows():
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("drill", rows())
+@pytest.mark.parametrize("drill", list(rows()))
 def test_everything_acknowledged_ends_once_and_the_page_answers(grounds, drill):
     outcome = grounds.run(drill)
     if outcome.not_run:

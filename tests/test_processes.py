@@ -165,6 +165,17 @@ def test_a_limit_is_one_limit_at_both_apps(place, redis):
         assert any(key.startswith(b"maisale:limits:moving-window:1") for key in client.scan_iter())
 
 
+def test_a_page_opened_at_one_app_is_nobody_elses_at_the_other(apps):
+    here, there = apps
+    other = re.search(r"msk_\S+", here.command("users", "add", "Linh", "--tenant", "default").stdout)[0]
+
+    def status(app, key):
+        with httpx.stream("GET", f"{app.url}/gradio_api/heartbeat/opened-here", headers={"X-API-Key": key}, timeout=60) as answer:
+            return answer.status_code
+
+    assert [status(here, ADMIN_KEY), status(there, other), status(there, ADMIN_KEY), status(here, other)] == [200, 404, 200, 404]
+
+
 def test_a_killed_apps_answers_go_to_the_other_one(apps, ollama):
     here, there = apps
     ollama.answer = lambda messages: "word " * 1500

@@ -65,7 +65,7 @@ class Gate:
         self._accounts = accounts
         self._limits = limits
         self._wrong_keys = WrongKeys(lambda: limits().counts)
-        self._ownership = Ownership(surface)
+        self._ownership = Ownership(surface, lambda name, user_id, lasts_s: limits().counts.claim(name, user_id, lasts_s))
         self._noted: dict[str, float] = {}  # key id -> when its last use was written
         self._rechecked: dict[tuple[str | None, str | None], tuple[float, bool]] = {}  # what opened a stream -> when it was asked, the answer
         self._writing: set[asyncio.Task] = set()

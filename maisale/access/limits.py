@@ -70,6 +70,13 @@ class BestCounts:
                 return self._shared.increase(name, lasts_s)
         return self.own.increase(name, lasts_s)
 
+    def claim(self, name: str, user_id: str, lasts_s: int) -> bool:
+        """As far as other processes know; what this one knows is in its `Claims`."""
+        if self._shared:
+            with suppress(RedisUnavailable):
+                return self._shared.claim(name, user_id, lasts_s)
+        return True
+
 
 class MemoryCounts:
     """Counts of this process alone."""

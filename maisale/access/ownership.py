@@ -21,6 +21,7 @@ from maisale.errors import BadInput, NotFound
 # The named functions that start work; the others only read.
 WORK = ("ask", "new_conversation", "rename_conversation", "delete_conversation", "search", "add_document")
 KEPT_PER_PERSON = 2_000  # of each kind, the latest
+SESSION_S = 3600  # that another process knows whose a session is; what a session shows is kept by the process that began it
 
 _PLAIN = re.compile(r"/gradio_api/(info|openapi\.json|user|login_check|app_id|queue/status)")
 _READS_EVENT = re.compile(r"/gradio_api/call/(?:v2/)?[^/]+/(?P<event>[^/]+)")
@@ -82,10 +83,14 @@ class Claims:
 
 
 class Ownership:
-    """Admits a person's request to a Gradio route, or raises NotFound, BadInput or TooLarge before Gradio sees it."""
+    """Admits a person's request to a Gradio route, or raises NotFound, BadInput or TooLarge before Gradio sees it.
 
-    def __init__(self, surface: Surface):
+    claim_over_all: (name, user_id, seconds), whether a thing is this person's as far as other processes know.
+    """
+
+    def __init__(self, surface: Surface, claim_over_all: Callable[[str, str, int], bool]):
         self._surface = surface
+        self._claim_over_all = claim_over_all
         self._sessions = Claims()
         self._events = Claims()
         self._uploads = Claims()  # of their progress
@@ -202,8 +207,17 @@ class Ownership:
             raise BadInput(f"This function takes as many values as it has inputs, {takes}; {len(body['data'])} came.")
 
     def _claim_session(self, user_id: str, session: Any) -> None:
-        if not isinstance(session, str) or not 1 <= len(session) <= 100 or not self._sessions.claim(user_id, session):
+        if not isinstance(session, str) or not 1 <= len(session) <= 100 or not self._is_session_of(user_id, session):
             raise NotFound("There is no such session. Reload the page.")
+
+    def _is_session_of(self, user_id: str, session: str) -> bool:
+        known = self._sessions.owns(user_id, session)
+        if not self._sessions.claim(user_id, session):
+            return False
+        if known or self._claim_over_all(f"session {session}", user_id, SESSION_S):
+            return True
+        self._sessions.release(user_id, session)
+        return False
 
     def _claim_upload(self, user_id: str, upload_id: str) -> None:
         if len(upload_id) > 100 or not self._uploads.claim(user_id, upload_id):

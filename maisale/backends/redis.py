@@ -37,6 +37,7 @@ RENEWALS = 4  # within a lease: some may fail
 # Named after strategy and version: what another strategy finds under its own name it cannot read (WRONGTYPE).
 WINDOWS = "maisale:limits:moving-window:1"
 COUNTED = "maisale:counts:fixed-window:1"
+CLAIMED = "maisale:claims:1"
 LOCKS = "maisale:lock:1"
 
 
@@ -115,6 +116,12 @@ class RedisCounts:
 
     def increase(self, name: str, lasts_s: int) -> int:
         return self._shared.ask(lambda _: self._counted.incr(name, lasts_s))
+
+    def claim(self, name: str, user_id: str, lasts_s: int) -> bool:
+        def first(client: Redis) -> bytes | None:
+            return client.pipeline().set(f"{CLAIMED}:{name}", user_id, ex=lasts_s, nx=True).get(f"{CLAIMED}:{name}").execute()[-1]
+
+        return self._shared.ask(first) == user_id.encode()
 
 
 class RedisLocks:

@@ -50,6 +50,14 @@ def test_what_happens_anywhere_counts_once_over_all_processes(join):
     assert [counts[number % 2].increase("address 10.0.0.1", 60) for number in range(4)] == [1, 2, 3, 4]
 
 
+def test_what_is_claimed_anywhere_belongs_to_the_first_for_a_while(server, join):
+    here, there = (join().counts for _ in range(2))
+    assert here.claim("session 1", "linh", 60) and there.claim("session 1", "linh", 60)
+    assert not there.claim("session 1", "minh", 60) and there.claim("session 2", "minh", 60) and not here.claim("session 2", "linh", 60)
+    with server.client() as client:
+        assert 0 < client.ttl("maisale:claims:1:session 1") <= 60
+
+
 def test_the_keys_name_strategy_and_version_and_end_by_themselves(server, join):
     counts = join().counts
     counts.hit(4, "work", "linh")
