@@ -21,7 +21,7 @@ from maisale.errors import BadInput, NotFound
 # The named functions that start work; the others only read.
 WORK = ("ask", "new_conversation", "rename_conversation", "delete_conversation", "search", "add_document")
 KEPT_PER_PERSON = 2_000  # of each kind, the latest
-SESSION_S = 3600  # that another process knows whose a session is; what a session shows is kept by the process that began it
+CLAIMED_S = 3600  # that other processes know whose a session or an upload is; what is in it only the process that began it has
 
 _PLAIN = re.compile(r"/gradio_api/(info|openapi\.json|user|login_check|app_id|queue/status)")
 _READS_EVENT = re.compile(r"/gradio_api/call/(?:v2/)?[^/]+/(?P<event>[^/]+)")
@@ -207,21 +207,22 @@ class Ownership:
             raise BadInput(f"This function takes as many values as it has inputs, {takes}; {len(body['data'])} came.")
 
     def _claim_session(self, user_id: str, session: Any) -> None:
-        if not isinstance(session, str) or not 1 <= len(session) <= 100 or not self._is_session_of(user_id, session):
+        if not isinstance(session, str) or not 1 <= len(session) <= 100 or not self._claim(self._sessions, "session", user_id, session):
             raise NotFound("There is no such session. Reload the page.")
 
-    def _is_session_of(self, user_id: str, session: str) -> bool:
-        known = self._sessions.owns(user_id, session)
-        if not self._sessions.claim(user_id, session):
-            return False
-        if known or self._claim_over_all(f"session {session}", user_id, SESSION_S):
-            return True
-        self._sessions.release(user_id, session)
-        return False
-
     def _claim_upload(self, user_id: str, upload_id: str) -> None:
-        if len(upload_id) > 100 or not self._uploads.claim(user_id, upload_id):
+        if len(upload_id) > 100 or not self._claim(self._uploads, "upload", user_id, upload_id):
             raise NotFound("There is no such upload.")
+
+    def _claim(self, claims: Claims, kind: str, user_id: str, name: str) -> bool:
+        """Of what its caller names; the names of events and files are given here, and other processes know none of them."""
+        known = claims.owns(user_id, name)
+        if not claims.claim(user_id, name):
+            return False
+        if known or self._claim_over_all(f"{kind} {name}", user_id, CLAIMED_S):
+            return True
+        claims.release(user_id, name)
+        return False
 
     def _check_event(self, user_id: str, event: Any) -> None:
         if not isinstance(event, str) or not self._events.owns(user_id, event):
