@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import cache_from_source, find_spec
+from pathlib import Path
 
 from maisale import certificates
 from maisale.config import Settings
@@ -58,6 +60,10 @@ def examine(services: Services) -> list[Finding]:
 
 def _programs(services: Services) -> Iterator[Finding]:
     yield Finding("Python", OK, sys.version.split()[0])
+    gradio = Path(find_spec("gradio").origin)  # without importing it
+    if not Path(cache_from_source(gradio)).exists():
+        todo = f"Unset PYTHONDONTWRITEBYTECODE where it is set, or run `python -m compileall -q {gradio.parents[1]}` once."
+        yield Finding("Start", LOOK, "slow: Python kept no compiled modules of Gradio, so each start compiles it and what it needs", todo)
     if not services.settings.on_postgres and sqlite3.sqlite_version_info < SAFE_SQLITE:
         words = f"{sqlite3.sqlite_version}; before {'.'.join(map(str, SAFE_SQLITE))} a rare fault can damage a database in WAL mode"
         yield Finding("SQLite", LOOK, words, "Use a Python that brings a newer SQLite when you can, and keep backups.")

@@ -1,7 +1,10 @@
 """The page that says how an instance is."""
 
+import py_compile
+import sys
 from dataclasses import replace
 
+import gradio
 import pytest
 from authority import Authority
 from desk import Desk
@@ -22,6 +25,14 @@ def test_a_resting_folder_has_nothing_wrong(services):
     found = said(services)
     assert not [one for one in found.values() if one.state == doctor.WRONG]
     assert found["App"].words == "does not run" and "python app.py" in found["App"].todo
+
+
+def test_a_start_that_compiles_all_of_gradio_each_time_is_to_be_looked_at(services, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
+    found = said(services)["Start"]
+    assert found.state == doctor.LOOK and "PYTHONDONTWRITEBYTECODE" in found.todo and "compileall" in found.todo
+    py_compile.compile(gradio.__file__)
+    assert "Start" not in said(services)
 
 
 def test_a_running_app_is_seen(services, settings):
