@@ -56,13 +56,11 @@ class Counts:
         return seen(self._seen, which, terms, self._count)
 
     def rows_of(self, which: str, terms: Iterable[str]) -> dict[str, np.ndarray]:
-        """As often as a row holds the term."""
-        sql = f"""SELECT value AS term, (SELECT group_concat(doc) FROM "{self.name}:{which}:rows" WHERE term = value) AS ids
+        sql = f"""SELECT value AS term, (SELECT group_concat(DISTINCT doc) FROM "{self.name}:{which}:rows" WHERE term = value) AS ids
                   FROM json_each(:terms)"""
         return {row["term"]: _numbers(row["ids"]) for row in self.db.rows(sql, terms=list(terms))}
 
     def rows_of_pairs(self, pairs: Sequence[Pair]) -> dict[Pair, np.ndarray]:
-        """The ids of the rows that hold each pair of neighbours, once each."""
         seen = self.seen("words", [word for pair in pairs for word in pair])
         may = [pair for pair in pairs if seen[pair[0]] and seen[pair[1]]]
         found = self._matching([f'body : "{one} {two}"' for one, two in may]) if may else []

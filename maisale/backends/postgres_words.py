@@ -138,7 +138,6 @@ class Counts:
         return seen(self._seen, which, terms, self._count)
 
     def rows_of(self, which: str, terms: Iterable[str]) -> dict[str, np.ndarray]:
-        """Once each, however often a row holds the term: how often is in the row's text, which the first ones are scored by."""
         asked = list(terms)
         return dict(zip(asked, self._matching(which, [_lexeme(term) for term in asked]), strict=True))
 

@@ -86,13 +86,15 @@ class WeightedQuestion:
 
 
 def best_rows(terms: Sequence[np.ndarray], counts: Lengths, inside: np.ndarray | None, limit: int) -> list[int]:
-    """Ids of the rows that FTS5's bm25() would put first, the best first. terms: the rows of each, as often as they hold it. inside: by row id."""
+    """Ids of the rows that BM25 puts first when each holds a term once, the best first. terms: the rows of each. inside: by row id.
+
+    How often a row holds a term is in its text, which the first ones are scored by; a tsvector does not tell it of many rows in good time.
+    """
     scores = np.zeros(max((int(rows[-1]) for rows in terms if len(rows)), default=-1) + 1)
-    for rows in terms:
-        held, times = _tallied(rows)
+    for held in terms:
         longer = K1 * (1 - B + B * (counts.lengths.take(held, mode="clip") + PLACE_WORDS) / (counts.mean_length + PLACE_WORDS))
         idf = max(LEAST_IDF, math.log((max(counts.rows - len(held), 0) + 0.5) / (len(held) + 0.5)))
-        scores[held] += idf * times * (K1 + 1) / (times + longer)
+        scores[held] += idf * (K1 + 1) / (1 + longer)
     ids = np.flatnonzero(scores)
     if inside is not None:
         ids = ids[inside.take(ids, mode="clip")]
@@ -100,12 +102,6 @@ def best_rows(terms: Sequence[np.ndarray], counts: Lengths, inside: np.ndarray |
     if len(found) > limit:  # sorting all of them costs more than finding the last score that counts
         ids, found = (each[found >= np.partition(found, -limit)[-limit]] for each in (ids, found))
     return ids[np.argsort(-found, kind="stable")[:limit]].tolist()
-
-
-def _tallied(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(ids, how often each is there). rows: in ascending order, as FTS5 lists them."""
-    bounds = np.concatenate(([0], np.flatnonzero(rows[1:] != rows[:-1]) + 1, [len(rows)])) if len(rows) else np.zeros(1, np.int64)
-    return rows[bounds[:-1]], bounds[1:] - bounds[:-1]
 
 
 def _add(weights: dict[str, float], share: float, idf: Mapping[str, float]) -> None:

@@ -38,10 +38,10 @@ class WordTable(Protocol):
         """In how many rows each word or its stem occurs. which: words or stems; irregular forms are added up."""
 
     def rows_of(self, which: str, terms: Iterable[str]) -> dict[str, np.ndarray]:
-        """The ids of the rows that hold each term, ascending. which: words, or stems as `porter` makes them."""
+        """The ids of the rows that hold each term, once each, ascending. which: words, or stems as `porter` makes them."""
 
     def rows_of_pairs(self, pairs: Sequence[Pair]) -> dict[Pair, np.ndarray]:
-        """The ids of the rows that hold each pair of neighbours, once each."""
+        """The ids of the rows that hold each pair of neighbours, once each, ascending."""
 
     def inside(self, where: SearchFilter) -> np.ndarray | None:
         """Whether each row is inside the filter, by row id, False behind the last one; None when all are."""

@@ -1,11 +1,15 @@
 """Word search, the same on SQLite (FTS5) and on Postgres."""
 
+import random
+
 import pytest
 
 from maisale.backends.fts5 import FTS5Index
 from maisale.backends.postgres import PostgresDatabase
 from maisale.backends.postgres_words import PostgresWords
+from maisale.backends.sqlite import SQLiteDatabase
 from maisale.records import PUBLIC_TENANT, Chunk, SearchFilter
+from maisale.store.schema import MIGRATIONS
 
 pytestmark = pytest.mark.contract
 
@@ -46,6 +50,18 @@ def test_nothing_indexed_finds_nothing(index):
 def test_the_best_chunk_comes_first(index):
     index.added(chunk("a#chunk_0", "The warranty lasts 24 months."), chunk("b#chunk_0", "Months of rain."), chunk("c#chunk_0", "Opening hours."))
     assert found(index, "How many months is the warranty?") == ["a#chunk_0", "b#chunk_0"]
+
+
+def test_both_find_the_same_of_many_that_fit_about_equally(tmp_path, postgres_url):
+    drawn = random.Random(7)
+    texts = [" ".join(drawn.choices("pumps valve filter seal motor".split(), [9, 5, 3, 2, 1], k=drawn.randint(5, 60))) for _ in range(400)]
+    hits = []
+    for db in (SQLiteDatabase(tmp_path / "sqlite.db", MIGRATIONS), PostgresDatabase(postgres_url, MIGRATIONS)):
+        index = words_of(db)
+        db.write(lambda tx, index=index: index.add(tx, [chunk(f"d{number}#chunk_0", text) for number, text in enumerate(texts)]))
+        hits.append([index.search("documents", HERE, [(question, 1.0)], 10) for question in ("seal of the motor", "filter the pump valves")])
+        db.close()
+    assert hits[0] == hits[1] and all(len(found) == 10 for found in hits[0])
 
 
 def test_marks_are_not_needed(index):
