@@ -43,7 +43,7 @@ def deleted(ground: Ground) -> None:
 def opened_twice(ground: Ground) -> None:
     """A second worker is started on the same folder, and one of another data folder on the same index: both are refused in words."""
     ground.begin_load()
-    time.sleep(1)
+    ground.healthy(index=True)  # else the second may be the first one there
     if not ground.short:
         second = ground.instance.command("worker")
         ground.must(second.returncode == 1 and "Another worker already runs" in second.stderr, f"a second worker: {second.returncode} {second.stderr[-200:]}")
