@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from maisale.flow.reading import Quote, Reader
 from maisale.records import Candidate
-from maisale.text import estimate_tokens, fold, named_row
+from maisale.text import estimate_tokens, fold, main_language, named_row
 
 ANSWER_SHARE = 0.25  # of the context kept free for thinking and the answer
 HISTORY_SHARE = 0.20  # of the context that earlier turns may take
@@ -103,7 +103,7 @@ def _tokens(text: str) -> float:
 
 
 def best_quotes(used: Sequence[Candidate], reader: Reader) -> list[Quote]:
-    """The best sentence first, then up to two more: of others as good, the one that goes on from it."""
+    """The best sentence first, then up to two more of passages in its language: of others as good, the one that goes on from it."""
     best = max((one.relevance for one in used), default=0.0)
     scored = [quote for rank, one in enumerate(used[:3]) for quote in reader.quotes(one.number or 0, one.chunk, rank, best - one.relevance)]
     first = max(scored, key=lambda quote: quote.score, default=None)
@@ -111,13 +111,15 @@ def best_quotes(used: Sequence[Candidate], reader: Reader) -> list[Quote]:
         return []
     goes_on = (first.number, first.position + 1)
     scored.sort(key=lambda quote: -quote.score - (GOES_ON if (quote.number, quote.position) == goes_on else 0.0))
-    chosen = [first]
+    chosen, texts = [first], {one.number or 0: one.chunk.text for one in used}
+    languages = {number: main_language([texts[number]]) for number in {quote.number for quote in scored}}
     for quote in scored:
+        if languages[quote.number] != languages[first.number]:
+            continue  # who can read the first need not be able to read it
         worth = quote.score >= WORTH_QUOTING * first.score or (quote.number, quote.position) == goes_on
         if len(chosen) < QUOTES and worth and all(fold(quote.text) not in fold(other.text) for other in chosen):
             chosen.append(quote)
-    texts = {one.number: one.chunk.text for one in used}
-    return [replace(quote, row=tuple(named_row(texts[quote.number], quote.text))) if quote.number in texts else quote for quote in chosen]
+    return [replace(quote, row=tuple(named_row(texts[quote.number], quote.text))) for quote in chosen]
 
 
 def quotation(quotes: Sequence[Quote], language: str, possible: bool) -> str:

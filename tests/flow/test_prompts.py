@@ -48,6 +48,14 @@ def test_the_best_sentence_comes_first_and_sentences_stay_verbatim():
     assert all(quote.text in text for quote in quotes)
 
 
+def test_sentences_beside_the_first_are_of_passages_in_its_language():
+    english = passage("The warranty lasts 24 months. The warranty of a filter lasts six.")
+    vietnamese = passage("Warranty 24 months: bảo hành máy lọc nước trong 24 tháng kể từ ngày mua hàng.", number=2)
+    asked = reader("How many months does the warranty last?")
+    assert [quote.number for quote in prompts.best_quotes([english, vietnamese], asked)] == [1, 1]
+    assert [quote.number for quote in prompts.best_quotes([vietnamese], asked)] == [2]
+
+
 def best(text, asked="How long does the warranty last?"):
     return [quote.text for quote in prompts.best_quotes([passage(text)], reader(asked))]
 
