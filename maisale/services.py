@@ -277,9 +277,11 @@ def serve_index(settings: Settings, index: KeptIndex) -> Any:
 
 
 def patient_index(settings: Settings, wait_s: float) -> Any:
-    """The index for a caller that has time: a VectorIndex with health(). wait_s: for the worker, where that has it."""
+    """The index for a caller that has time: a VectorIndex with health(). wait_s: for an answer, of the worker or of the Postgres server."""
     if settings.index == "pgvector":
-        return open_index(settings)
+        from maisale.backends.pgvector import PgVectorIndex
+
+        return PgVectorIndex(settings.database_url, wait_s)
     from maisale.backends.index_socket import WorkerIndex
 
     return WorkerIndex(settings, wait_s)

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 CONNECTIONS = 4
 WAIT_S = 2.0  # for a free connection; exact search answers then
-SEARCH_MS = 1000  # that a search may take; exact search answers then
+SEARCH_S = 1.0  # that a search may take; exact search answers then
 BATCH = 64  # vectors in one transaction
 SAME = 1e-4  # cosine distance up to which a found vector is taken for the asked one
 LOOK_S = 2.0  # how long a table's name, and whether the index is ready, are believed
@@ -53,8 +53,9 @@ class PgVectorIndex:
 
     label = "pgvector"
 
-    def __init__(self, url: str):
-        """Raises Misconfigured when the server has no pgvector."""
+    def __init__(self, url: str, search_s: float = SEARCH_S):
+        """search_s: that a search may take. Raises Misconfigured when the server has no pgvector."""
+        self._search_ms = round(search_s * 1000)
         self.state = "it is being opened"
         self.broken = False
         try:
@@ -173,7 +174,7 @@ class PgVectorIndex:
             named, values = "AND document_id = ANY(%s)", [*values, list(where.documents)]
         sql = f"""SELECT key, vector <=> %s AS distance FROM "{table.name}" WHERE collection_id = ANY(%s) {named} ORDER BY distance LIMIT %s"""
         with self._trouble("search") as connection, connection.transaction():
-            connection.execute(f"SET LOCAL statement_timeout = {SEARCH_MS}")
+            connection.execute(f"SET LOCAL statement_timeout = {self._search_ms}")
             # Relaxed order: some may stand a place too far; whoever asked puts them in order.
             return [Hit(row["key"], 1.0 - row["distance"]) for row in connection.execute(sql, [*values, limit]).fetchall()]
 
@@ -225,5 +226,6 @@ class PgVectorIndex:
                 self._known.clear()  # emptied meanwhile, by a worker
             elif isinstance(problem, psycopg.OperationalError):
                 self._pool.check()
-            log.warning("the vector index failed to %s: %s", doing, (str(problem).strip().splitlines() or [type(problem).__name__])[0])
-            raise IndexUnavailable(f"The vector index failed to {doing}; the log says why.") from problem
+            cause = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+            log.warning("the vector index failed to %s: %s", doing, cause)
+            raise IndexUnavailable(f"The vector index failed to {doing} ({cause}).") from problem
