@@ -76,6 +76,7 @@ class FTS5Index:
     def drop(self, tx: Transaction, tenant_id: str, kind: str) -> None:
         table = _table(tenant_id, kind)
         self._counts.pop(table, None)
+        # Earlier versions made the tables "rows" as well.
         for name in (*(f"{table}:{which}:{of}" for which in ("words", "stems") for of in ("counts", "rows")), f"{table}:words", f"{table}:stems", table):
             tx.execute(f'DROP TABLE IF EXISTS "{name}"')
 
@@ -105,7 +106,7 @@ class FTS5Index:
         return counts if counts.rows else None
 
     def _ready(self, table: str) -> bool:
-        if _exists(self._db, f"{table}:stems:rows"):
+        if _exists(self._db, f"{table}:stems:counts"):
             return True
         if not _exists(self._db, table):
             return False
@@ -136,10 +137,9 @@ def _create(tx: Transaction, table: str) -> None:
 
 
 def _create_vocabularies(tx: Transaction, table: str) -> None:
-    """They store nothing: each shows in how many rows, or in which, the terms of an index occur."""
+    """They store nothing: each shows in how many rows the terms of an index occur."""
     for which in ("words", "stems"):
-        for name, kind in (("counts", "row"), ("rows", "instance")):
-            tx.execute(f"""CREATE VIRTUAL TABLE IF NOT EXISTS "{table}:{which}:{name}" USING fts5vocab("{table}:{which}", '{kind}')""")
+        tx.execute(f"""CREATE VIRTUAL TABLE IF NOT EXISTS "{table}:{which}:counts" USING fts5vocab("{table}:{which}", 'row')""")
 
 
 def _insert(tx: Transaction, table: str, chunk: Chunk) -> None:

@@ -139,7 +139,8 @@ class Counts:
 
     def rows_of(self, which: str, terms: Iterable[str]) -> dict[str, np.ndarray]:
         asked = list(terms)
-        return dict(zip(asked, self._matching(which, [_lexeme(term) for term in asked]), strict=True))
+        held = [_lexeme(term if which == "words" else porter(term)) for term in asked]
+        return dict(zip(asked, self._matching(which, held), strict=True))
 
     def rows_of_pairs(self, pairs: Sequence[Pair]) -> dict[Pair, np.ndarray]:
         seen = self.seen("words", [word for pair in pairs for word in pair])

@@ -38,7 +38,7 @@ class WordTable(Protocol):
         """In how many rows each word or its stem occurs. which: words or stems; irregular forms are added up."""
 
     def rows_of(self, which: str, terms: Iterable[str]) -> dict[str, np.ndarray]:
-        """The ids of the rows that hold each term, once each, ascending. which: words, or stems as `porter` makes them."""
+        """The ids of the rows that hold each word, or a word of its stem, once each, ascending. which: words or stems."""
 
     def rows_of_pairs(self, pairs: Sequence[Pair]) -> dict[Pair, np.ndarray]:
         """The ids of the rows that hold each pair of neighbours, once each, ascending."""
@@ -123,7 +123,7 @@ def _candidates(table: WordTable, where: SearchFilter, question: WeightedQuestio
         best |= dict.fromkeys(best_rows([*rows.values(), *part.pair_rows.values()], table, inside, limit * CANDIDATES))
         if part.stems:
             rare = _rare_first(part.words, table.seen("stems", part.words))
-            forms = [porter(form) for word in rare for form in variants(word)]
+            forms = [form for word in rare for form in variants(word)]
             rows = table.rows_of("stems", set(forms))
             best |= dict.fromkeys(best_rows([rows[form] for form in forms], table, inside, limit * CANDIDATES))
     ids = list(best)

@@ -42,7 +42,7 @@ def test_what_came_and_went_in_one_transaction_is_purged(index, db):
 def test_a_library_that_an_earlier_version_made_is_searched(index, db):
     index.added(chunk("a#chunk_0", "The warranty lasts."))
     for which in ("words", "stems"):
-        db.write(lambda tx, which=which: tx.execute(f'DROP TABLE "words:documents:tenant-a:{which}:rows"'))
+        db.write(lambda tx, which=which: tx.execute(f'DROP TABLE "words:documents:tenant-a:{which}:counts"'))
     fresh = FTS5Index(db)
     assert found(fresh, "lasting warranty") == ["a#chunk_0"]
 
