@@ -1,7 +1,7 @@
 """What one FTS5 table holds: rows, their lengths, and in which rows a word, a stem or a pair of words occurs.
 
-FTS5's own ranking looks up the length and all positions of every row that matches, 2.5 µs each; without it MATCH names a term's rows in 0.3 µs each, a
-quarter of what its vocabulary takes, which names them once for each occurrence.
+FTS5's own ranking looks up the length and all positions of every row that matches. MATCH alone names a term's rows in a quarter of the time of its
+vocabulary, which names them once for each occurrence (9,218 rows of 10,000: 5.4 and 20.4 ms).
 """
 
 from __future__ import annotations
