@@ -83,7 +83,7 @@ class RunningApp:
         found = subprocess.run(["pgrep", "-P", str(self.process.pid), "-f", "maisale.worker"], capture_output=True, text=True)
         return [int(pid) for pid in found.stdout.split()]
 
-    def wait_until_indexed(self, wait_s: float = 60) -> RunningApp:
+    def wait_until_indexed(self, wait_s: float = 180) -> RunningApp:
         """The help pages are found by words from here on."""
         ends = time.monotonic() + wait_s
         while time.monotonic() < ends:
