@@ -226,6 +226,6 @@ class PgVectorIndex:
                 self._known.clear()  # emptied meanwhile, by a worker
             elif isinstance(problem, psycopg.OperationalError):
                 self._pool.check()
-            cause = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
-            log.warning("the vector index failed to %s: %s", doing, cause)
-            raise IndexUnavailable(f"The vector index failed to {doing} ({cause}).") from problem
+            log.warning("the vector index failed to %s: %s", doing, (str(problem).strip().splitlines() or [type(problem).__name__])[0])
+            # People read these words beside a document that waits; the server's own name its address and user.
+            raise IndexUnavailable(f"The vector index failed to {doing}; the log says why.") from problem

@@ -69,6 +69,7 @@ _VI = (
     (r"The worker ended (.+) times while it was doing this\.", r"Tiến trình nền đã chết \1 lần khi đang làm việc này."),
     (r"The worker met an error of its own \((.+)\)\.", r"Tiến trình nền gặp lỗi của chính nó (\1)."),
     (r"The embedding model (.+) is away\.", r"Mô hình nhúng \1 đang vắng."),
+    (r"The vector index failed to .+", r"Chỉ mục vectơ gặp lỗi; log nói rõ lý do."),
     (r"The vector index is not used: .+", r"Chỉ mục vectơ chưa dùng được."),
     (r"The worker (?:is ending; the next one goes on|ended; the next one goes on)\.", r"Tiến trình nền đã dừng; tiến trình kế tiếp làm tiếp."),
 )  # fmt: skip
