@@ -221,6 +221,58 @@ def test_a_name_that_is_being_written_outlives_a_redraw_of_the_list(page):
     expect(name).to_have_count(0)
 
 
+def test_a_question_typed_in_the_instant_of_new_chat_stands_and_goes_there(page):
+    first, second = f"What does a return ticket to Holm cost, {time.time_ns()}?", f"Who sells tickets to Holm, {time.time_ns()}?"
+    ask(page, first)
+    expect(answers(page)).to_have_count(1)
+    answered(page)
+    page.evaluate(
+        """(text) => {
+          const box = document.querySelector('#composer textarea');
+          document.querySelector('.new-chat').click();
+          box.value = text;
+          box.dispatchEvent(new Event('input', { bubbles: true }));
+        }""",
+        second,
+    )
+    page.locator("#composer .submit-button").click()
+    expect(page.locator(".rail [aria-current]")).to_contain_text(second[:20])
+    answered(page)
+    expect(page.locator("#chat [data-testid=user]")).to_have_count(1)
+    page.locator(".rail").get_by_role("button", name=first, exact=True).click()
+    expect(page.locator("#chat [data-testid=user]")).to_contain_text(first)
+    expect(page.locator("#chat [data-testid=user]")).to_have_count(1)
+
+
+def test_a_question_that_does_not_reach_the_server_comes_back(admin, page):
+    away = ["**/queue/join*", "**/queue/data*", "**/config*"]
+    for pattern in away:
+        page.route(pattern, lambda route: route.abort())
+    ask(page, "Who winds the tower clock?")
+    expect(page.locator("#composer textarea")).to_have_value("")
+    for pattern in away:
+        page.unroute(pattern)
+    expect(page.locator("#composer textarea")).to_have_value("Who winds the tower clock?")
+    ready(page).locator("#composer .submit-button").click()
+    expect(page.locator("#chat [data-testid=user]")).to_contain_text("Who winds the tower clock?")
+    answered(page)
+    assert page.evaluate("sessionStorage.length") == 0
+    admin.complaints.clear()  # the browser's, of a server that was not reached
+
+
+def test_what_is_being_typed_stays_when_another_conversation_is_opened(page):
+    first = f"What does a return ticket to Holm cost, {time.time_ns()}?"
+    ask(page, first)
+    answered(page)
+    page.locator("#composer textarea").fill("half a thought")
+    page.get_by_role("button", name="New chat").click()
+    expect(page.locator(".rail [aria-current]")).to_have_count(0)
+    page.locator(".rail").get_by_role("button", name=first, exact=True).click()
+    expect(page.locator("#chat [data-testid=user]")).to_contain_text(first)
+    expect(page.locator("#composer textarea")).to_have_value("half a thought")
+    page.locator("#composer textarea").fill("")
+
+
 def test_conversations_are_found_renamed_and_deleted(page):
     title = f"What does a return ticket to Holm cost, {time.time_ns()}?"
     ask(page, title)

@@ -16,8 +16,10 @@
   // A session that has ended answers 401; the gate then shows the sign-in page for the same address.
   const fetched = window.fetch;
   window.fetch = async (...asked) => {
-    const answer = await fetched(...asked);
+    const lost = () => { if (String(asked[0]).includes("/queue/join")) composer.unsent(); };
+    const answer = await fetched(...asked).catch((problem) => { lost(); throw problem; });
     if (answer.status === 401) location.reload();
+    if (!answer.ok) lost();
     return answer;
   };
 
@@ -340,6 +342,47 @@
     name.firstChild.value = typed;
     if (focused) name.firstChild.setSelectionRange(...at);
   };
+  // The box is empty once its question is on the way, not when it is accepted: what is typed meanwhile stays. A question that nobody took
+  // comes back, also after Gradio's reload of a page whose server was away and after a new sign-in.
+  const composer = {
+    question: null, // on its way
+    typed: (now) => now, // what the box holds next
+    set: (typed) => { composer.typed = typed; setTimeout(() => send("under", "click")); },
+    sent: (question) => {
+      composer.question = question;
+      sessionStorage.setItem("unsent", question.text);
+      composer.set(() => ({ text: "", files: [] }));
+    },
+    taken: () => { composer.question = null; sessionStorage.removeItem("unsent"); },
+    unsent: (question = composer.question) => {
+      composer.question = null;
+      if (question) composer.set((now) => (now.text || now.files.length ? now : question));
+    },
+    again: () => { // once the page is drawn, which Gradio may load more than once; kept until a question is taken
+      const text = sessionStorage.getItem("unsent");
+      if (text) composer.unsent({ text, files: [] });
+    },
+  };
+  // What the list of conversations was told to do, until it is done: a question that is sent meanwhile waits for it.
+  const list = {
+    asked: 0,
+    opens: null, // the conversation, "" for a new one
+    waiting: [],
+    act: (detail) => { list.asked += 1; send("rail", "select", detail); },
+    ended: () => {
+      list.asked = Math.max(0, list.asked - 1);
+      if (list.asked) return;
+      list.opens = null;
+      list.waiting.splice(0).forEach((go) => go());
+    },
+    done: () => new Promise((go) => { if (!list.asked) return go(); list.waiting.push(go); setTimeout(go, 5000); }), // should no answer come
+  };
+  const converse = (what, id = "") => { // "open" or "new"
+    go("chat");
+    drawer(false);
+    list.opens = id;
+    list.act({ do: what, id });
+  };
   const acts = (button) => {
     const item = button.closest("[data-id]"), id = item?.dataset.id || "", what = button.dataset.do;
     const acting = ACTING.find((name) => button.closest(`#${name}`));
@@ -350,7 +393,7 @@
     else if (what === "rename") ask(button, item.querySelector(".renaming"));
     else {
       if (button.closest(".deleting")) begun.where = "";
-      if (panel === "rail" && what !== "delete") { go("chat"); drawer(false); }
+      if (panel === "rail") return what === "delete" ? list.act({ do: what, id }) : converse(what, id);
       if (panel !== "documents") return send(panel, "select", { do: what, id });
       open.turned = what === "turn";
       open.pressed = `${id ? `[data-id="${CSS.escape(id)}"] ` : ""}[data-do=${what}]`;
@@ -423,7 +466,7 @@
     } else if (form.matches(".renaming")) {
       event.preventDefault();
       begun.where = "";
-      send("rail", "select", { do: "rename", id: form.closest("[data-id]").dataset.id, title: form.firstChild.value });
+      list.act({ do: "rename", id: form.closest("[data-id]").dataset.id, title: form.firstChild.value });
     } else if (form.matches(".commenting")) {
       event.preventDefault();
       const entry = form.closest(".verdict"), reply = entry.dataset.reply;
@@ -451,7 +494,7 @@
       else find("#composer .stop-button")?.click();
     } else if (!typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
       if (event.key === "/") { event.preventDefault(); go("chat"); find("#composer textarea")?.focus(); }
-      else if (event.key === "n" && !event.target.closest?.("summary, button, a")) { go("chat"); send("rail", "select", { do: "new" }); find("#composer textarea")?.focus(); }
+      else if (event.key === "n" && !event.target.closest?.("summary, button, a")) { converse("new"); find("#composer textarea")?.focus(); }
     }
   });
   for (const kind of ["dragover", "dragleave", "drop"]) {
@@ -499,12 +542,23 @@
     if (panel === "account") theme();
     if (ACTING.includes(panel)) acted(panel, element);
     if (panel === "verdicts") judged();
+    if (panel === "under" && element.querySelector(".under") && !open.drawn) { open.drawn = true; composer.again(); }
     if (panel === "documents" && !element.querySelector(".documents-page") && root.dataset.page === "documents") look();
   };
   window.maisale = {
     panel: (name, element, trigger, watch) => { triggers[name] = trigger; redrawn(name, element); watch("value", () => redrawn(name, element)); },
     opened: (id) => { write({ c: id }, address().has("c") || !id); },
     asked: () => address().get("c") || "",
+    sent: async (composed, here, choice) => {
+      composer.sent(composed);
+      const place = list.opens ?? here; // nobody waits to type before a new chat is drawn
+      await list.done();
+      return [composed, place, choice];
+    },
+    listed: list.ended,
+    taken: composer.taken,
+    unsent: () => composer.unsent(),
+    typed: (now) => composer.typed(now),
     page: () => (root.dataset.page === "documents" ? `documents ${JSON.stringify(view)}` : root.dataset.page),
   };
 })();

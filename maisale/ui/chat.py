@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +29,7 @@ from maisale.ui.scene import Reader, WorkerWatch
 from maisale.ui.screen import Screen, acted, busy, idle, told
 from maisale.ui.sources import short, sources_panel
 from maisale.ui.suggestions import Suggestions
+from maisale.ui.tabs import Shown, Tabs
 from maisale.ui.texts import say
 from maisale.ui.turns import question, turns
 from maisale.ui.verdicts import verdicts
@@ -37,7 +37,6 @@ from maisale.ui.verdicts import verdicts
 SHOWN_MESSAGES = 80  # of a conversation; every snapshot of a running answer carries them all through Gradio
 FILE_WAIT_S = 12.0  # for dropped files to become searchable; then the question is asked anyway
 FILE_POLL_S = 0.3
-WATCHED_TABS = 2000
 TITLE_CHARACTERS = 120
 
 
@@ -48,19 +47,16 @@ class Chat:
         self.running = running
         self._worker = worker
         self._suggestions = Suggestions()
-        self._shown: OrderedDict[str, object] = OrderedDict()  # per tab: what it follows now
+        self._tabs = Tabs()
 
     async def load(self, conversation_id: str, choice: str, request: gr.Request) -> Screen:
         """The whole page, with the conversation that its address names. What was typed or asked before it was drawn stays."""
         who, services = scene.reader(request), self.running().services
-        first = str(request.session_hash) not in self._shown
-        mine = self._take(request) if first else None
-        screen = await self._opened(who, conversation_id, choice, fresh=False)
         account = await asyncio.to_thread(scene.account_for, services, who)
         banners = await asyncio.to_thread(scene.banners_for, services, who, self._worker)
-        if not first or not self._still(request, mine):  # a question was faster, and shows its own conversation
+        if self._tabs.now(request):  # a question was faster, and shows its own conversation
             return Screen(account=account, banners=banners)
-        return screen.but(account=account, banners=banners)
+        return (await self._open(who, conversation_id, choice, request)).but(account=account, banners=banners)
 
     async def rail_acts(self, conversation_id: str, choice: str, request: gr.Request, event: gr.EventData) -> Screen:
         """Open, new, rename and delete, as the sidebar and the header ask for them."""
@@ -69,12 +65,8 @@ class Chat:
         chosen_id = asked.get("id", "")
         try:
             match asked.get("do"):
-                case "open":
-                    self._take(request)
-                    return await self._opened(who, chosen_id, choice)
-                case "new":
-                    self._take(request)
-                    return await self._opened(who, "", choice)
+                case "open" | "new":
+                    return await self._open(who, chosen_id, choice, request)
                 case "rename":
                     who.start("chat")
                     title = " ".join(asked.get("title", "").split())[:TITLE_CHARACTERS]
@@ -85,8 +77,7 @@ class Chat:
                     who.start("chat")
                     await self.running().delete_conversation(who.scope, chosen_id)
                     if chosen_id == conversation_id:
-                        self._take(request)
-                        return (await self._opened(who, "", choice)).but(under=under_composer(who.language, done=self._deleted(who)))
+                        return (await self._open(who, "", choice, request)).but(under=under_composer(who.language, done=self._deleted(who)))
                     titles = await asyncio.to_thread(self._titles, who, conversation_id, choice)
                     return titles.but(under=under_composer(who.language, done=self._deleted(who)))
         except MaiSaleError as problem:
@@ -105,18 +96,19 @@ class Chat:
         kept = files  # until the library has them
         try:
             who.start("chat")
-            self._take(request)
-            self.running().check_quota(who.scope)
-            check_count(files)
-            if files:
-                conversation_id = await self._conversation(who, conversation_id, text, files)
-                kept = []
-                async for screen in self._attach(who, conversation_id, choice, text, files):
-                    yield screen
-            if text.strip():
-                within = await asyncio.to_thread(self._within, who, text, conversation_id, choice)
-                ack = await self.running().ask(who.scope, text, conversation_id or None, *within)
-                yield await asyncio.to_thread(self._asked, who, ack.conversation_id, choice)
+            with self._tabs.choosing(request, conversation_id) as mine:
+                self.running().check_quota(who.scope)
+                check_count(files)
+                if files:
+                    conversation_id = mine.conversation_id = await self._conversation(who, conversation_id, text, files)
+                    kept = []
+                    async for screen in self._attach(who, conversation_id, choice, text, files):
+                        yield await self._unless_left(who, request, mine, screen)
+                if text.strip():
+                    within = await asyncio.to_thread(self._within, who, text, conversation_id, choice)
+                    ack = await self.running().ask(who.scope, text, conversation_id or None, *within)
+                    mine.conversation_id = ack.conversation_id
+                    yield await self._unless_left(who, request, mine, await asyncio.to_thread(self._asked, who, ack.conversation_id, choice))
         except MaiSaleError as problem:
             yield self._kept(who, text, kept, problem)
 
@@ -128,9 +120,10 @@ class Chat:
         who = scene.reader(request)
         try:
             who.start("chat")
-            self._take(request)
-            ack = await self.running().ask_again(who.scope, acted(event).get("again", ""))
-            return await asyncio.to_thread(self._asked, who, ack.conversation_id, choice)
+            with self._tabs.choosing(request, conversation_id) as mine:
+                ack = await self.running().ask_again(who.scope, acted(event).get("again", ""))
+                mine.conversation_id = ack.conversation_id
+                return await self._unless_left(who, request, mine, await asyncio.to_thread(self._asked, who, ack.conversation_id, choice))
         except MaiSaleError as problem:
             return Screen(under=under_composer(who.language, told(problem, who.language)))
 
@@ -146,22 +139,27 @@ class Chat:
     async def follow(self, conversation_id: str, request: gr.Request) -> AsyncIterator[Screen]:
         """The open conversation's running answers as they are written, until none is open or the tab shows something else."""
         yield Screen()  # Gradio 6.31 empties the outputs of a generator that yields nothing
-        if not conversation_id:
+        shown = self._tabs.follow(request, conversation_id) if conversation_id else None
+        if shown is None:
             return
         who, replies = scene.reader(request), self.running()
-        mine = self._take(request)
+        mine = shown.follower = object()
+
+        def left() -> bool:
+            return self._tabs.now(request) is not shown or shown.follower is not mine
+
         try:
             said = await asyncio.to_thread(self._messages, who, conversation_id)
             while open_replies := _open_replies(said):
                 shown_sources = None
                 async for reply in replies.tail(who.scope, open_replies[0].id):
-                    if not self._still(request, mine):
+                    if left():
                         break
                     sources = (reply.citations, reply.trace is None)
                     panel = sources_panel(reply, who.language) if reply.trace and sources != shown_sources else gr.skip()
                     shown_sources = sources if reply.trace else shown_sources
                     yield Screen(chat=turns(said, who.language, reply), sources=panel)
-                if not self._still(request, mine):
+                if left():
                     # Gradio 6.31 shows a generator's last value once more when it ends: that must not be this conversation's.
                     yield Screen()
                     return
@@ -215,15 +213,18 @@ class Chat:
         empty = gr.skip() if conversation_id else await asyncio.to_thread(scene.empty_for, services, who, choice, self._suggestions)
         return Screen(header=header, empty=empty, chosen=only, choice=choice)
 
-    async def _opened(self, who: Reader, conversation_id: str, choice: str, fresh: bool = True) -> Screen:
-        """fresh: what was typed goes."""
-        try:
-            return await asyncio.to_thread(self._whole, who, conversation_id, choice, fresh)
-        except NotFound as problem:
-            return await asyncio.to_thread(self._whole, who, "", choice, fresh, told(problem, who.language))
+    async def _open(self, who: Reader, conversation_id: str, choice: str, request: gr.Request) -> Screen:
+        """Nothing when the tab shows something else by then."""
+        with self._tabs.choosing(request, conversation_id) as mine:
+            try:
+                screen = await asyncio.to_thread(self._whole, who, conversation_id, choice)
+            except NotFound as problem:
+                mine.conversation_id = ""
+                screen = await asyncio.to_thread(self._whole, who, "", choice, told(problem, who.language))
+            return screen if self._tabs.now(request) is mine else Screen()
 
-    def _whole(self, who: Reader, conversation_id: str, choice: str, fresh: bool = True, notice: str = "") -> Screen:
-        """Everything that depends on which conversation is open. Raises NotFound."""
+    def _whole(self, who: Reader, conversation_id: str, choice: str, notice: str = "") -> Screen:
+        """Everything that depends on which conversation is open. What is being typed stays. Raises NotFound."""
         services = self.running().services
         title = self._title(who, conversation_id)
         said = self._messages(who, conversation_id) if conversation_id else []
@@ -236,7 +237,7 @@ class Chat:
             sources=sources_panel(_last_found(said), who.language),
             chosen=scene.chosen_for(services, who, choice, conversation_id),
             attached=scene.attached_for(services, who, conversation_id),
-            composer=busy(who, fresh) if _open_replies(said) else idle(who, fresh),
+            composer=busy(who) if _open_replies(said) else idle(who),
             under=under_composer(who.language, notice),
             conversation=conversation_id,
         )
@@ -308,7 +309,7 @@ class Chat:
         first = await asyncio.to_thread(self._asked, who, conversation_id, choice)
         step = say(who.language, "reading_file", name=", ".join(one.title for one in added)) if added and text.strip() else ""
         shown = [*turns(said, who.language), *([question(text)] if text.strip() else []), *turns([], who.language, step=step)]
-        composer = busy(who) if text.strip() else idle(who, fresh=True)
+        composer = busy(who) if text.strip() else idle(who)
         yield first.but(chat=shown, composer=composer, under=under_composer(who.language, " ".join(refused)))
         until = time.monotonic() + (FILE_WAIT_S if text.strip() else 0)
         while added and time.monotonic() < until:
@@ -329,17 +330,12 @@ class Chat:
     def _title(self, who: Reader, conversation_id: str) -> str:
         return conversations.get_conversation(self.running().services.db, who.scope, conversation_id).title if conversation_id else ""
 
-    def _take(self, request: gr.Request) -> object:
-        """This tab shows something new from now on; whoever followed for it before ends."""
-        tab, mine = str(request.session_hash), object()
-        self._shown[tab] = mine
-        self._shown.move_to_end(tab)
-        while len(self._shown) > WATCHED_TABS:
-            self._shown.popitem(last=False)
-        return mine
-
-    def _still(self, request: gr.Request, mine: object) -> bool:
-        return self._shown.get(str(request.session_hash)) is mine
+    async def _unless_left(self, who: Reader, request: gr.Request, mine: Shown, screen: Screen) -> Screen:
+        """Of a question accepted while the person went elsewhere only the list shows its conversation."""
+        now = self._tabs.now(request)
+        if now is None or now is mine:
+            return screen
+        return Screen(rail=await asyncio.to_thread(scene.rail_for, self.running().services, who, now.conversation_id))
 
 
 def _open_replies(said: list[Message]) -> list[Reply]:

@@ -90,12 +90,19 @@ def _wire(demo: gr.Blocks, parts: dict[str, Any], chat: Chat, shelf: Shelf, peop
     here = [conversation, choice]
 
     def follow(event: Any) -> None:
-        event.then(chat.follow, [conversation], screen, **QUIET)
+        event.then(chat.follow, [conversation], screen, trigger_mode="multiple", **QUIET)
 
     follow(demo.load(chat.load, here, screen, js="(c, choice) => [maisale.asked(), choice]", **QUIET))
-    follow(parts["rail"].select(chat.rail_acts, here, screen, **QUIET))
+    listed = parts["rail"].select(chat.rail_acts, here, screen, trigger_mode="multiple", **QUIET)
+    listed.then(None, None, None, js="() => { maisale.listed(); }", trigger_mode="multiple", **QUIET)
+    follow(listed)
     # A second question may be sent while the first is accepted: "once", Gradio's default, would drop it.
-    follow(parts["composer"].submit(chat.ask, [parts["composer"], *here], screen, trigger_mode="multiple", **QUIET))
+    sent, box = "(composed, c, choice) => maisale.sent(composed, c, choice)", [parts["composer"]]
+    asked = parts["composer"].submit(chat.ask, [*box, *here], screen, js=sent, trigger_mode="multiple", **QUIET)
+    follow(asked)
+    asked.success(None, None, None, js="() => { maisale.taken(); }", trigger_mode="multiple", **QUIET)
+    asked.failure(None, None, None, js="() => { maisale.unsent(); }", trigger_mode="multiple", **QUIET)
+    parts["under"].click(None, box, box, js="(now) => maisale.typed(now)", trigger_mode="multiple", **QUIET)
     follow(parts["empty"].select(chat.suggested, here, screen, **QUIET))
     follow(parts["sources"].retry(chat.ask_again, here, screen, **QUIET))
     parts["composer"].stop(chat.stop, [conversation], None, **QUIET)

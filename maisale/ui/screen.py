@@ -12,8 +12,6 @@ from maisale.ui.markup import whole
 from maisale.ui.scene import Reader
 from maisale.ui.texts import say
 
-_NOTHING = {"text": "", "files": []}  # Gradio 6.31: with None the box's own script breaks
-
 
 class Screen(tuple):
     """What an event changes on the page, by name; what is not named stays as it is. Gradio reads it as one value for each of PARTS."""
@@ -49,16 +47,15 @@ def told(problem: MaiSaleError, language: str) -> str:
     return str(problem)
 
 
-def busy(who: Reader, fresh: bool = True) -> Any:
-    """While an answer is written."""
-    return _composer(who, fresh, submit_btn=False, stop_btn=True)
+def busy(who: Reader) -> Any:
+    """While an answer is written. What is typed stays: people write their next question meanwhile."""
+    return _composer(who, submit_btn=False, stop_btn=True)
 
 
-def idle(who: Reader, fresh: bool = False) -> Any:
-    """Ready for a question. fresh: what was typed goes; else it stays, for people type while an answer is written."""
-    return _composer(who, fresh, submit_btn=True, stop_btn=False)
+def idle(who: Reader) -> Any:
+    """Ready for a question."""
+    return _composer(who, submit_btn=True, stop_btn=False)
 
 
-def _composer(who: Reader, fresh: bool, **buttons: bool) -> Any:
-    cleared = {"value": _NOTHING} if fresh else {}
-    return gr.MultimodalTextbox(placeholder=say(who.language, "ask_placeholder"), **buttons, **cleared)
+def _composer(who: Reader, **buttons: bool) -> Any:
+    return gr.MultimodalTextbox(placeholder=say(who.language, "ask_placeholder"), **buttons)

@@ -116,11 +116,11 @@ def test_a_named_function_takes_any_arguments_by_name(hoa, values, name):
     assert hoa.send("POST", f"call/v2/{name}", {**dict(zip(names, [None] * 9)), "request": {"caller": "linh"}}).status_code == 422
 
 
-@pytest.mark.parametrize("number", range(32))
+@pytest.mark.parametrize("number", range(36))
 def test_a_function_of_the_page_takes_any_values(app, hoa, values, number):
     """By its number, through the queue and directly, as the page itself calls it."""
     functions = hoa.http.get("/config").json()["dependencies"]
-    assert len(functions) == 32
+    assert len(functions) == 36
     count = len(functions[number]["inputs"]) if number > 8 else [4, 1, 1, 1, 2, 1, 4, 1, 3][number]
     for data in (values(count), values(count), values(count), [None] * count, values(count + 1), []):
         event_data = values(1)[0]

@@ -267,6 +267,49 @@ def test_a_tab_that_shows_something_else_is_not_overwritten(services, linh):
     assert all(part(screen, "chat") == gr.skip() for screen in on_page(services, story))
 
 
+def test_a_conversation_that_is_opened_late_does_not_hide_a_question_asked_meanwhile(services, linh, monkeypatch):
+    async def story(chat, *_):
+        whole, asked = chat._whole, []
+
+        def meanwhile(*given):
+            if not asked:
+                asked.append(None)
+                question = last(chat.ask({"text": "How long?"}, "", "", request(linh)))
+                asked.append(asyncio.run_coroutine_threadsafe(question, loop).result())
+            return whole(*given)
+
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(chat, "_whole", meanwhile)
+        return await chat.rail_acts("", "", request(linh), event(do="new")), asked[1]
+
+    late, asked = on_page(services, story)
+    assert all(value == gr.skip() for value in late) and part(asked, "conversation")
+
+
+def test_a_question_accepted_after_the_person_went_elsewhere_is_only_listed(services, linh, monkeypatch):
+    async def story(chat, _shelf, replies):
+        ask = replies.ask
+
+        async def meanwhile(*given):
+            await chat.rail_acts("", "", request(linh), event(do="new"))
+            return await ask(*given)
+
+        monkeypatch.setattr(replies, "ask", meanwhile)
+        return await last(chat.ask({"text": "How long?"}, "", "", request(linh)))
+
+    screen = on_page(services, story)
+    assert "How long?" in part(screen, "rail") and part(screen, "conversation") == part(screen, "chat") == gr.skip()
+
+
+def test_the_page_is_believed_when_screens_reach_it_out_of_order(services, linh):
+    async def story(chat, *_):
+        asked = part(await last(chat.ask({"text": "How long?"}, "", "", request(linh))), "conversation")
+        await chat.rail_acts("", "", request(linh), event(do="new"))
+        return await last(chat.follow(asked, request(linh)))
+
+    assert "How long?" in str(part(on_page(services, story), "chat"))
+
+
 def test_a_dropped_file_belongs_to_its_conversation(services, linh, tmp_path):
     path = Path(tmp_path / "note.md")
     path.write_text("The promotion gives 12 percent.", "utf-8")
