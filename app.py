@@ -42,7 +42,7 @@
 import os
 import sys
 
-from maisale.access.gradio_patches import quiet_gradio, without_stubs
+from maisale.access.gradio_patches import quick_import, quiet_gradio
 
 quiet_gradio()  # before gradio is imported: it reads the environment then
 # Before numpy is imported: the second thread of a product of small matrices spins on the core that the event loop needs.
@@ -52,7 +52,7 @@ import contextlib  # noqa: E402
 
 import wordfreq  # noqa: E402, F401 - early: its import reads the source of all that stands above it, the longer the more is loaded
 
-with without_stubs():
+with quick_import():
     import gradio as gr
 from fastapi import FastAPI, Request  # noqa: E402
 from starlette.middleware.cors import CORSMiddleware  # noqa: E402
@@ -62,7 +62,7 @@ from maisale.access import pages  # noqa: E402
 from maisale.access.arrivals import Arrivals  # noqa: E402
 from maisale.access.bodies import Bounded  # noqa: E402
 from maisale.access.gate import Gate  # noqa: E402
-from maisale.access.gradio_patches import keep_copies_in, patch_gradio, tune_gradio  # noqa: E402
+from maisale.access.gradio_patches import keep_copies_in, one_app, patch_gradio, tune_gradio  # noqa: E402
 from maisale.access.headers import SecurityHeaders  # noqa: E402
 from maisale.access.mishaps import Mishaps  # noqa: E402
 from maisale.api import files, listing, mcp, metrics, v1  # noqa: E402
@@ -78,7 +78,8 @@ from maisale.ui import page, sign_in, theme  # noqa: E402
 
 keep_copies_in(copies_dir(os.environ))
 life = Life(lambda: read_settings(os.environ))
-demo = page.build(life.running)
+with one_app():
+    demo = page.build(life.running)
 
 
 @contextlib.asynccontextmanager

@@ -12,8 +12,11 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import jinja2
 
 from maisale.tracebacks import print_exc
 
@@ -36,24 +39,37 @@ def quiet_gradio() -> None:
 
 
 @contextmanager
-def without_stubs() -> Iterator[None]:
+def quick_import() -> Iterator[None]:
     """While Gradio is imported: 6.31 parses its source to write a .pyi file beside each component, 40 % of a start, and two starts write the same files.
 
-    During the import it leaves out a component whose file Python does not know; afterwards the function itself can be replaced.
+    During the import it leaves out a component whose file Python does not know; afterwards the function itself can be replaced. It also compiles
+    the same few docstrings of events as templates for each of the components.
     """
-    known = inspect.getfile
+    known, template = inspect.getfile, jinja2.Template
 
     def getfile(asked: Any) -> str:
         if isinstance(asked, type) and asked.__module__.startswith("gradio."):
             raise OSError(f"{asked} needs no stub")
         return known(asked)
 
-    inspect.getfile = getfile
+    inspect.getfile, jinja2.Template = getfile, cache(template)
     try:
         yield
     finally:
-        inspect.getfile = known
+        inspect.getfile, jinja2.Template = known, template
     sys.modules["gradio.component_meta"].create_or_modify_pyi = lambda *_: None  # type: ignore[attr-defined]
+
+
+@contextmanager
+def one_app() -> Iterator[None]:
+    """While a page is built: Gradio 6.31 makes its whole app of 50 routes when a page begins and when it ends, and both are thrown away."""
+    apps = sys.modules["gradio.routes"].App  # type: ignore[attr-defined]
+    made = apps.create_app
+    apps.create_app = staticmethod(lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        apps.create_app = staticmethod(made)
 
 
 def keep_copies_in(folder: Path) -> None:
