@@ -39,10 +39,14 @@
 `app` is the ASGI application (`uvicorn app:app`), `demo` the Gradio page in it. Importing this opens nothing.
 """
 
+import gc
 import os
 import sys
 
-from maisale.access.gradio_patches import quick_import, quiet_gradio
+collecting = gc.isenabled()
+gc.disable()  # what is imported stays: to look through it again and again takes an eighth of a start
+
+from maisale.access.gradio_patches import quick_import, quiet_gradio  # noqa: E402
 
 quiet_gradio()  # before gradio is imported: it reads the environment then
 # Before numpy is imported: the second thread of a product of small matrices spins on the core that the event loop needs.
@@ -133,6 +137,8 @@ def build() -> FastAPI:
 
 
 app = build()
+if collecting:
+    gc.enable()
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:], serve=lambda: life.serve(app)))
