@@ -248,8 +248,8 @@ def test_a_question_that_does_not_reach_the_server_comes_back(admin, page):
     away = ["**/queue/join*", "**/queue/data*", "**/config*"]
     for pattern in away:
         page.route(pattern, lambda route: route.abort())
-    ask(page, "Who winds the tower clock?")
-    expect(page.locator("#composer textarea")).to_have_value("")
+    with page.expect_event("requestfailed", lambda request: "queue/join" in request.url and "tower clock" in (request.post_data or "")):
+        ask(page, "Who winds the tower clock?")
     for pattern in away:
         page.unroute(pattern)
     expect(page.locator("#composer textarea")).to_have_value("Who winds the tower clock?")

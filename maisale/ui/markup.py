@@ -181,7 +181,7 @@ class Clock:
         return moment(seconds, self.language, self.offset_minutes, self.now)
 
     def ago(self, seconds: float) -> str:
-        """A moment that behaviour.js turns into its age, and keeps true: what is sent stays the same while nothing happens."""
+        """A moment that behaviour/ turns into its age, and keeps true: what is sent stays the same while nothing happens."""
         day = local(seconds, self.offset_minutes)
         words = f"{day:%d/%m/%Y, %H:%M}" if self.language == "vi" else f"{day.day} {day:%b %Y, %H:%M}"
         return f'<time data-at="{seconds:.0f}" title="{words}">{words}</time>'

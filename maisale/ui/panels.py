@@ -68,7 +68,7 @@ def _searched(searched: Sequence[str], collections: Sequence[Collection], only: 
 
 
 def _documents(only: Sequence[Named], language: str) -> str:
-    """The chosen documents, and a box that finds others: behaviour.js asks for their names as one types, and after an @ in a question."""
+    """The chosen documents, and a box that finds others: behaviour/ asks for their names as one types, and after an @ in a question."""
     rows = "".join(
         f'<label data-document="{esc(one.id)}"><input type="checkbox" value="{esc(one.id)}" checked><span>{esc(file_name(one))}</span>'
         f"<small>{esc(one.collection or say(language, 'attached'))}</small></label>"

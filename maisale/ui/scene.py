@@ -33,7 +33,7 @@ from maisale.ui.suggestions import Suggestions
 from maisale.ui.texts import LANGUAGES, say
 from maisale.ui.view import View, page_of
 
-MINUTES_COOKIE = "maisale_minutes"  # how far the browser's clock is ahead of UTC; behaviour.js sets it
+MINUTES_COOKIE = "maisale_minutes"  # how far the browser's clock is ahead of UTC; behaviour/ sets it
 WORKER_MAY_MISS_S = 20.0
 LETTERS = 50  # of what was given up, unfolded on the page
 

@@ -200,7 +200,7 @@ def _how(trace: Trace, model: str, language: str) -> str:
 
 
 def _why_not(language: str, explained: tuple[str, str] | None) -> str:
-    """A form that asks what became of one document; behaviour.js offers names as one types."""
+    """A form that asks what became of one document; behaviour/ offers names as one types."""
     name, words = explained or ("", "")
     choose = say(language, "why_choose")
     field = f'<input name="why" list="why-names" value="{esc(name)}" placeholder="{choose}" aria-label="{choose}" autocomplete="off" required>'

@@ -1,6 +1,6 @@
 """What the account page and the people page share: what stands open, secrets shown once, confirmations, the key typed again. Pure: HTML out.
 
-A form bears data-act, a button data-do: behaviour.js sends either with the ids around it, and what the form holds.
+A form bears data-act, a button data-do: behaviour/ sends either with the ids around it, and what the form holds.
 """
 
 from __future__ import annotations

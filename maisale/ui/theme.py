@@ -69,6 +69,7 @@ _SETTINGS = {
     "error_text_color": "err",
     "error_icon_color": "err",
 }
+BEHAVIOUR = ("page", "documents", "answers", "names", "rows", "composer", "events", "drawn")  # in this order, for each stands on those before it
 
 
 def theme() -> gr.themes.Base:
@@ -107,4 +108,6 @@ def head() -> str:
 
 @cache
 def script() -> str:
-    return Path(__file__).with_name("behaviour.js").read_text("utf-8")
+    """What the page does in the browser by itself: the files of behaviour/ in one scope."""
+    folder = Path(__file__).with_name("behaviour")
+    return "(() => {\n" + "\n".join((folder / f"{name}.js").read_text("utf-8") for name in BEHAVIOUR) + "})();\n"

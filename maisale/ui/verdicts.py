@@ -1,6 +1,6 @@
 """Thumbs up and down for each answer, and a field for what was wrong. Pure: messages and verdicts in, HTML out.
 
-Gradio's chat carries no block of ours: this is a hidden list in the order of the answers, and behaviour.js copies each entry under its own.
+Gradio's chat carries no block of ours: this is a hidden list in the order of the answers, and behaviour/ copies each entry under its own.
 """
 
 from __future__ import annotations
