@@ -260,6 +260,14 @@ def test_a_question_that_does_not_reach_the_server_comes_back(admin, page):
     admin.complaints.clear()  # the browser's, of a server that was not reached
 
 
+def test_an_unsent_question_comes_back_to_nobody_else(page):
+    page.evaluate("sessionStorage.setItem('unsent', JSON.stringify({ user: 'somebody else', text: 'Who winds the tower clock?' }))")
+    page.reload()
+    ready(page)
+    until(page, lambda: page.evaluate("sessionStorage.length") == 0, "the other's question goes")
+    expect(page.locator("#composer textarea")).to_have_value("")
+
+
 def test_what_is_being_typed_stays_when_another_conversation_is_opened(page):
     first = f"What does a return ticket to Holm cost, {time.time_ns()}?"
     ask(page, first)

@@ -1,13 +1,19 @@
 // Sending a question, and the list of conversations.
 // The box is empty once its question is on the way, not when it is accepted: what is typed meanwhile stays. A question that nobody took
-// comes back, also after Gradio's reload of a page whose server was away and after a new sign-in.
+// comes back, also after Gradio's reload of a page whose server was away and after a new sign-in of the same person.
 const composer = {
   question: null, // on its way
-  typed: (now) => now, // what the box holds next
-  set: (typed) => { composer.typed = typed; setTimeout(() => send("under", "click")); },
+  user: () => find(".rail")?.dataset.user,
+  next: null, // what the box is to hold, from what it holds
+  set: (next) => { composer.next = next; setTimeout(() => send("under", "click")); },
+  typed: (now) => {
+    const { next } = composer;
+    composer.next = null;
+    return next ? next(now) : now;
+  },
   sent: (question) => {
     composer.question = question;
-    sessionStorage.setItem("unsent", question.text);
+    sessionStorage.setItem("unsent", JSON.stringify({ user: composer.user(), text: question.text }));
     composer.set(() => ({ text: "", files: [] }));
   },
   taken: () => { composer.question = null; sessionStorage.removeItem("unsent"); },
@@ -16,8 +22,9 @@ const composer = {
     if (question) composer.set((now) => (now.text || now.files.length ? now : question));
   },
   again: () => { // once the page is drawn, which Gradio may load more than once; kept until a question is taken
-    const text = sessionStorage.getItem("unsent");
-    if (text) composer.unsent({ text, files: [] });
+    const { user, text } = JSON.parse(sessionStorage.getItem("unsent") || "{}");
+    if (user !== composer.user()) composer.taken();
+    else if (text) composer.unsent({ text, files: [] });
   },
 };
 // What the list of conversations was told to do, until it is done: a question that is sent meanwhile waits for it.

@@ -33,7 +33,7 @@ const redrawn = (panel, element) => {
   if (panel === "account") theme();
   if (ACTING.includes(panel)) acted(panel, element);
   if (panel === "verdicts") judged();
-  if (panel === "under" && element.querySelector(".under") && !open.drawn) { open.drawn = true; composer.again(); }
+  if (panel === "rail" && composer.user() && !open.drawn) { open.drawn = true; composer.again(); }
   if (panel === "documents" && !element.querySelector(".documents-page") && root.dataset.page === "documents") look();
 };
 window.maisale = {
@@ -49,6 +49,6 @@ window.maisale = {
   listed: list.ended,
   taken: composer.taken,
   unsent: () => composer.unsent(),
-  typed: (now) => composer.typed(now),
+  typed: composer.typed,
   page: () => (root.dataset.page === "documents" ? `documents ${JSON.stringify(view)}` : root.dataset.page),
 };

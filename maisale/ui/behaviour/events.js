@@ -73,7 +73,8 @@ document.addEventListener("input", (event) => {
 });
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (form.matches("[data-act]")) {
+  if (form.matches("[action='/logout']")) composer.taken();
+  else if (form.matches("[data-act]")) {
     event.preventDefault();
     const sent = {};
     for (const [name, value] of new FormData(form)) sent[name] = name in sent ? `${sent[name]}\n${value}` : value;
