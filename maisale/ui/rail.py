@@ -29,7 +29,8 @@ def rail(
         f'<button type="button" class="page-link" data-page="{page}">{icon(drawing)}<span>{say(language, page)}</span></button>' for page, drawing in listed
     )
     return (
-        f'<nav class="rail" lang="{language}" data-user="{esc(user.id)}" aria-label="{say(language, "pages")}"><div class="brand">{mark_of_brand()}<b>Mai-Sale</b></div>{pages}'
+        f'<nav class="rail" lang="{language}" data-user="{esc(user.id)}" aria-label="{say(language, "pages")}">'
+        f'<div class="brand">{mark_of_brand()}<b>Mai-Sale</b></div>{pages}'
         f'<button type="button" class="new-chat" data-do="new">{icon("plus")}<span>{say(language, "new_chat")}</span></button>'
         f'<label class="find">{icon("search")}{find_box(say(language, "search_conversations"))}</label>'
         f'<div class="conversations" data-scroll="rail">{_days(conversations, open_id, language, offset_minutes, now or time.time())}'
