@@ -39,7 +39,11 @@ const list = {
     list.opens = null;
     list.waiting.splice(0).forEach((go) => go());
   },
-  done: () => new Promise((go) => { if (!list.asked) return go(); list.waiting.push(go); setTimeout(go, 5000); }), // should no answer come
+  done: () => new Promise((go) => {
+    if (!list.asked) return go();
+    list.waiting.push(go);
+    setTimeout(() => { if (list.waiting.includes(go)) { list.asked = 0; list.ended(); } }, 5000); // should no answer come: the next question does not wait again
+  }),
 };
 const converse = (what, id = "") => { // "open" or "new"
   go("chat");
