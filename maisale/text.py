@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
@@ -90,6 +91,7 @@ def is_vietnamese(text: str) -> bool:
     return language(text) == "vi"
 
 
+@lru_cache(maxsize=2000)  # of passages of a few hundred words, and of questions
 def language(text: str, otherwise: str = "en") -> str:
     """en or vi. otherwise: what a text is that does not show it ("RO-9?")."""
     text = PLACEHOLDER.sub(" ", text) if "‹" in text else text
@@ -197,6 +199,7 @@ _RULE = re.compile(r"[\s|:=*_~`+-]*")
 _CELL_END = re.compile(r"(?<!\\)\|")
 _FIGURE = re.compile(r"(?!(?:19|20)\d\d$)\W*\d[\W\d]*")  # in a first row it says that this is data; years name columns
 _SENTENCE_END = re.compile(r"(?<=[.!?…。！？])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[^\W_a-z])")
+_APART = "\x1f"  # the unit separator: in no sentence and no word
 _ABBREVIATION = re.compile(
     r"(?:\b(?:mr|mrs|ms|dr|prof|st|no|vs|etc|e\.g|i\.e|inc|ltd|co|corp|jr|sr|fig|approx|tp|ths|ts|gs|pgs|bs|ks|q|p)|\b[A-ZĐ])\.$", re.IGNORECASE
 )
@@ -210,6 +213,15 @@ def sentences(text: str) -> list[str]:
 @lru_cache(maxsize=2000)  # a passage is read again for its quotes and highlights, and for the next question
 def _sentences(text: str) -> tuple[str, ...]:
     return tuple(sentence for block in _blocks(text) for sentence in _split_block(block))
+
+
+@lru_cache(maxsize=2000)  # as long: of 10 MB at most
+def sentence_words(text: str) -> tuple[tuple[str, ...], ...]:
+    """The folded words of each of its sentences, in order."""
+    found = _sentences(text)
+    # Folding them one by one costs more. Passages share their words, so each is kept once.
+    folded = fold(_APART.join(found)).split(_APART) if found else ()
+    return tuple(tuple(map(sys.intern, _WORD.findall(one))) for one in folded)
 
 
 def table_heads(text: str) -> set[str]:

@@ -181,7 +181,10 @@ def _execute(connection: sqlite3.Connection, sql: str, values: dict[str, Any]) -
 
 
 def _rows(connection: sqlite3.Connection, sql: str, values: dict[str, Any]) -> list[dict[str, Any]]:
-    return [dict(row) for row in _execute(connection, sql, values)]
+    cursor = _execute(connection, sql, values)
+    cursor.row_factory = None  # dict() of a sqlite3.Row takes half as long again
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: list[tuple[str, list[str]]]) -> None:

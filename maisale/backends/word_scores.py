@@ -7,7 +7,7 @@ Pure; which words count is text.py's to say.
 from __future__ import annotations
 
 import math
-from collections import Counter
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -64,25 +64,35 @@ class WeightedQuestion:
         self._words: dict[str, float] = {}  # what each weighs in all parts together
         self._pairs: dict[str, float] = {}  # as they stand in a text
         self._stems: dict[str, float] = {}
+        self._roots: dict[str, str] = {}  # of the rows' words: thousands of them are a few hundred
         for part in parts:
             _add(self._words, part.weight, part.idf)
             _add(self._pairs, part.weight * PAIR_WEIGHT, {f" {one} {two} ": idf for (one, two), idf in part.pair_idf.items()})
             _add(self._stems, part.weight, {one: part.stem_idf[one] for one in part.stems})
-        # A stem keeps its word's first letters; most words of a row need not be looked at.
-        self._starts = {form[:2] for part in parts for word in part.words for form in (variants(word) if part.stems else (word,))}
+        # A stem keeps its word's first letters; most words of a row need not be looked at. From a space on: the pattern is looked for at spaces only.
+        starts = {form[:2] for part in parts for word in part.words for form in (variants(word) if part.stems else (word,))}
+        self._may_count = re.compile(f" ((?:{'|'.join(sorted(starts))})[^ ]*)")
 
     def score(self, key: str, body: str) -> WordHit:
-        found = body.split()
-        longer = K1 * (1 - B + B * len(found) / self._mean_length)
-        times_of = Counter([word for word in found if word[:2] in self._starts])
-        stems: dict[str, int] = {}
-        for word, times in times_of.items() if self._stems else ():
-            if (root := stem(word)) in self._stems:
-                stems[root] = stems.get(root, 0) + times
         running = f" {body} "
+        longer = K1 * (1 - B + B * (running.count(" ") - 1) / self._mean_length)
+        words: dict[str, int] = {}
+        stems: dict[str, int] = {}
+        for word in self._may_count.findall(running):
+            if word in self._words:
+                words[word] = words.get(word, 0) + 1
+            if root := self._root_of(word):
+                stems[root] = stems.get(root, 0) + 1
         pairs = {pair: times for pair in self._pairs if (times := running.count(pair))}
-        by_words = _saturated(self._words, times_of, longer) + _saturated(self._pairs, pairs, longer)
+        by_words = _saturated(self._words, words, longer) + _saturated(self._pairs, pairs, longer)
         return WordHit(key, _over(by_words, self._most_words), _over(_saturated(self._stems, stems, longer), self._most_stems))
+
+    def _root_of(self, word: str) -> str:
+        """Its stem, if the question has that one."""
+        found = self._roots.get(word)
+        if found is None:
+            found = self._roots[word] = root if self._stems and (root := stem(word)) in self._stems else ""
+        return found
 
 
 def best_rows(terms: Sequence[np.ndarray], counts: Lengths, inside: np.ndarray | None, limit: int) -> list[int]:
@@ -111,7 +121,10 @@ def _add(weights: dict[str, float], share: float, idf: Mapping[str, float]) -> N
 
 def _saturated(weights: Mapping[str, float], times_of: Mapping[str, int], longer: float) -> float:
     """BM25: the weight of each term that is there, times how much its number of times says."""
-    return sum(weights[term] * times * (K1 + 1) / (times + longer) for term, times in times_of.items() if term in weights)
+    score = 0.0
+    for term, times in times_of.items():
+        score += weights[term] * times * (K1 + 1) / (times + longer)
+    return score
 
 
 def _over(score: float, most: float) -> float:

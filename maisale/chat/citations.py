@@ -171,6 +171,8 @@ def check(text: str, citations: Sequence[Citation]) -> tuple[Citation, ...]:
 def _borne_out(said: str, passages: Sequence[Citation]) -> bool:
     """Whether the passages together hold a sentence's figures and enough of its words."""
     held = "\n".join(indexed_text(one.title, one.heading, one.text) for one in passages)
+    if f" {said} " in f" {' '.join(held.split())} ":
+        return True  # word for word, as quotations are
     if not _figures(said) <= _figures(held):
         return False
     spoken = language(said)

@@ -177,13 +177,13 @@ def choose(ranked: Sequence[Candidate], k: int, k_max: int, budget_tokens: int, 
             reason = "below_cut"
         elif len(used) >= k_max:
             reason = "over_k"
-        elif any(_common(_triples(one.chunk), other) >= NEAR_DUPLICATE for other in seen):
+        elif _is_near_duplicate(triples := _triples(one.chunk), seen):
             reason = "near_duplicate"
         elif one.chunk.tokens + frame_tokens > left:
             reason = "budget"
         if not reason:
             used.append(one)
-            seen.append(_triples(one.chunk))
+            seen.append(triples)
             left -= one.chunk.tokens + frame_tokens
         decided.append(replace(one, reason=reason, number=None if reason else len(used)))
     return decided
@@ -207,6 +207,10 @@ def enough(question: Question, passages: Sequence[Chunk], reader: Reader) -> flo
 def _triples(chunk: Chunk) -> frozenset:
     found = words(chunk.text)
     return frozenset(zip(found, found[1:], found[2:], strict=False)) or frozenset(found)
+
+
+def _is_near_duplicate(triples: frozenset, seen: Sequence[frozenset]) -> bool:
+    return any(_common(triples, other) >= NEAR_DUPLICATE for other in seen)
 
 
 def _common(one: frozenset, other: frozenset) -> float:

@@ -13,7 +13,7 @@ from maisale.frequency import telling
 from maisale.records import Chunk
 from maisale.redaction import plain, words_text
 from maisale.stemming import stem, variants
-from maisale.text import HASH_WORD, PLACEHOLDER, content_words, fold, headings, sentences, stop_words, table_heads, word_pairs, words
+from maisale.text import HASH_WORD, PLACEHOLDER, content_words, fold, headings, sentence_words, sentences, stop_words, table_heads, word_pairs, words
 
 PAIRS = 0.5  # of a sentence's pair coverage beside its word coverage; small words count in a pair: best sentence right .786 -> .800 (XQuAD en)
 ANSWER_TYPE = 0.2  # for a sentence that holds what is asked for: a number, a date, a name
@@ -21,7 +21,6 @@ RANK = 0.1  # off for each passage in front, beside what its score is behind
 HIGHLIGHTS = 6  # a passage
 FEWEST_WORDS = 3  # of a sentence that says something by itself
 _WORD = re.compile(r"[^\W_]+")
-_APART = "\x1f"  # the unit separator: in no sentence and no word
 _FENCE = re.compile(r"(?:`{3,}|~{3,})\s*[\w+-]*")
 _NUMBER = re.compile(r"\d")
 _CODE = re.compile(r"(?<!\w)[^\W_]*(?:[-./]?\d+)+(?:[-./]?[^\W_]+)*(?!\w)")
@@ -89,6 +88,7 @@ class Reader:
         }
         self._wanted = self._asked_for()
         self._meant: np.ndarray | None = None
+        self._scored: dict[Chunk, list[Quote]] = {}  # read for the quotation, then for the highlights
 
     def weight(self, word: str) -> float:
         """How much a folded word of the question says, in the library and in its language."""
@@ -101,11 +101,9 @@ class Reader:
         if not whole:
             return 0.0
         best = 0.0
-        for folded in fold(_APART.join(sentences(chunk.sought[2]))).split(_APART):  # folding them one by one costs more
-            found = set(_WORD.findall(folded))
-            if self._form is stem:
-                found = {stem(word) for word in found if word[:2] in self._starts}
-            best = max(best, sum(weights[one] for one in weights.keys() & found))
+        for found in sentence_words(chunk.sought[2]):
+            forms = {stem(word) for word in found if word[:2] in self._starts} if self._form is stem else set(found)
+            best = max(best, sum(weights[one] for one in weights.keys() & forms))
         return best / whole
 
     def meaning(self, chunk: Chunk) -> float:
@@ -121,7 +119,7 @@ class Reader:
 
     def chunk_coverage(self, chunk: Chunk) -> float:
         """Share of the question's words in the passage, 0..1."""
-        return _share(self._weights, self._forms(words_text(chunk)))
+        return _share(self._weights, self._forms(words(words_text(chunk))))
 
     def must_occur(self) -> frozenset[str]:
         """The folded numbers and names of the question."""
@@ -142,12 +140,18 @@ class Reader:
 
     def quotes(self, number: int, chunk: Chunk, rank: int = 0, behind: float = 0.0) -> list[Quote]:
         """The sentences of a passage that can answer, scored. rank: 0 for the best passage. behind: how far its score is from the best one's."""
-        made, silent = [], table_heads(chunk.text) | headings(chunk.text)
+        return [Quote(number, one.text, one.position, one.score - RANK * rank - behind) for one in self._sentences(chunk)]
+
+    def _sentences(self, chunk: Chunk) -> list[Quote]:
+        """The sentences that can answer, as those of a passage without a number are scored."""
+        if (made := self._scored.get(chunk)) is not None:
+            return made
+        made, silent = self._scored.setdefault(chunk, []), table_heads(chunk.text) | headings(chunk.text)
         title, heading, text = chunk.sought
-        above, led = self._forms(f"{title} {heading}"), []
-        shown, sought = (_without_fences(sentences(one)) for one in (chunk.text, text))
+        above, led = self._forms(words(f"{title} {heading}")), []
+        shown, sought = (_without_fences(one) for one in (chunk.text, text))
         sought = sought if len(sought) == len(shown) else shown  # a number that two sentences shared
-        for position, (sentence, searched) in enumerate(zip(shown, sought, strict=True)):
+        for position, ((sentence, _), (_, searched)) in enumerate(zip(shown, sought, strict=True)):
             if sentence in silent:
                 continue  # the names of columns answer nothing, nor do headings
             forms, asks = self._forms(searched), sentence.endswith("?")
@@ -155,16 +159,16 @@ class Reader:
                 # What the title says holds for every sentence below it: "Capacity: 12 litres" need not repeat the product. So does what a question asks.
                 score = _share(self._rare, [*forms, *above, *led]) + PAIRS * _share(self._pairs, zip(forms, forms[1:], strict=False))
                 score += ANSWER_TYPE if self._holds_wanted(sentence) else 0.0
-                led_to = shown[position + 1] if sentence.endswith(":") and position + 1 < len(shown) else ""
-                made.append(Quote(number, f"{sentence} {led_to}".rstrip(), position, score - RANK * rank - behind))
+                led_to = shown[position + 1][0] if sentence.endswith(":") and position + 1 < len(shown) else ""
+                made.append(Quote(0, f"{sentence} {led_to}".rstrip(), position, score))
             if asks or len(forms) >= FEWEST_WORDS:  # "Yes." stands between a question and its answer
                 led = forms if asks else []
         return made
 
     def highlights(self, chunk: Chunk) -> tuple[str, ...]:
         """Verbatim spans of the best sentence that carry the question's words, single words in between included."""
-        scored = sorted(self.quotes(0, chunk), key=lambda quote: -quote.score)
-        return tuple(span for quote in scored[:1] if quote.score > 0 for span in self._spans(quote.text) if span in chunk.text)[:HIGHLIGHTS]
+        best = max(self._sentences(chunk), key=lambda quote: quote.score, default=None)
+        return tuple(span for span in self._spans(best.text) if span in chunk.text)[:HIGHLIGHTS] if best and best.score > 0 else ()
 
     def _spans(self, sentence: str) -> list[str]:
         runs: list[list[int]] = []
@@ -178,9 +182,8 @@ class Reader:
                 last = index
         return [sentence[start:end] for start, end in runs]
 
-    def _forms(self, text: str) -> list[str]:
-        """The words of `text` as the question's words are compared; only those that can match one are stemmed."""
-        found = words(text)
+    def _forms(self, found: Sequence[str]) -> Sequence[str]:
+        """Words as the question's words are compared; only those that can match one are stemmed."""
         return [stem(word) if word[:2] in self._starts else word for word in found] if self._form is stem else found
 
     def _asked_for(self) -> str:
@@ -202,6 +205,6 @@ def _share(weights: Mapping[Hashable, float], found: Iterable[Hashable]) -> floa
     return sum(weights[one] for one in weights.keys() & set(found)) / whole if whole else 0.0
 
 
-def _without_fences(found: Sequence[str]) -> list[str]:
-    """Sentences without the marks before and after code."""
-    return [sentence for sentence in found if not _FENCE.fullmatch(sentence)]
+def _without_fences(text: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Its sentences with their folded words; no marks before and after code."""
+    return [one for one in zip(sentences(text), sentence_words(text), strict=True) if not _FENCE.fullmatch(one[0])]

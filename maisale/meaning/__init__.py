@@ -7,7 +7,6 @@ common ones counting little (Arora et al. 2017). distil.py and NOTICE say how th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from wordfreq import get_frequency_dict
 
-from maisale.text import STOP_VI, fold, is_syllable, language, sentences
+from maisale.text import STOP_VI, is_syllable, language, sentence_words, words
 
 DIMENSIONS = 128
 HERE = Path(__file__).parent
@@ -24,8 +23,6 @@ LONGEST = 40  # letters of a word
 BY_ITSELF = 0.8  # of a Vietnamese syllable that no known pair holds: without marks one syllable is several words
 LANGUAGE_SHOWS = 400  # letters of a passage
 Counted = tuple[tuple[int, ...], float]  # rows of the table, and how much each counts
-_APART = "\x1f"  # the unit separator: folding sentences one by one costs more
-_WORD = re.compile(r"[^\W_]+")
 
 
 def vector(parts: Sequence[tuple[str, float]], language_of: str) -> np.ndarray:
@@ -33,7 +30,7 @@ def vector(parts: Sequence[tuple[str, float]], language_of: str) -> np.ndarray:
 
     parts: (text, weight), as contracts.Embedder has them. language_of: en or vi, of all of them.
     """
-    of_texts = _sums([text for text, _ in parts], language_of)
+    of_texts = _sums([words(text) for text, _ in parts], language_of)
     return _unit(sum((weight * _unit(one) for one, (_, weight) in zip(of_texts, parts, strict=True)), np.zeros(DIMENSIONS, np.float32)))
 
 
@@ -46,17 +43,17 @@ def nearness(asked: np.ndarray, title: str, heading: str, text: str) -> float:
 @lru_cache(maxsize=2000)  # as text.sentences keeps: of 10 MB at most
 def _passage(title: str, heading: str, text: str) -> tuple[np.ndarray, np.ndarray]:
     """Unit vectors of the passage with what stands above it, shape (DIMENSIONS,), and of its sentences, shape (sentences, DIMENSIONS)."""
-    sums = _sums([f"{title} {heading}", *sentences(text)], language(text[:LANGUAGE_SHOWS]))
+    sums = _sums([words(f"{title} {heading}"), *sentence_words(text)], language(text[:LANGUAGE_SHOWS]))
     lengths = np.linalg.norm(sums[1:], axis=1, keepdims=True)
     return _unit(sums.sum(axis=0)), sums[1:] / np.where(lengths, lengths, 1)
 
 
-def _sums(texts: Sequence[str], language_of: str) -> np.ndarray:
-    """float32, shape (texts, DIMENSIONS)."""
+def _sums(texts: Sequence[Sequence[str]], language_of: str) -> np.ndarray:
+    """float32, shape (texts, DIMENSIONS). texts: the folded words of each."""
     rows, shares, places = [], [], []
     counted = _vietnamese if language_of == "vi" else _english
-    for place, folded in enumerate(fold(_APART.join(texts)).split(_APART)):
-        for pieces, share in counted(_WORD.findall(folded)):
+    for place, found in enumerate(texts):
+        for pieces, share in counted(found):
             rows += pieces
             shares += [share] * len(pieces)
             places += [place] * len(pieces)
