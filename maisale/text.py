@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
@@ -108,6 +107,7 @@ def language(text: str, otherwise: str = "en") -> str:
     return "en" if english or syllables < len(telling) else otherwise
 
 
+@lru_cache(maxsize=50_000)
 def is_syllable(word: str) -> bool:
     """Whether a folded word can be a Vietnamese syllable."""
     return _SYLLABLE.fullmatch(word) is not None
@@ -215,13 +215,12 @@ def _sentences(text: str) -> tuple[str, ...]:
     return tuple(sentence for block in _blocks(text) for sentence in _split_block(block))
 
 
-@lru_cache(maxsize=2000)  # as long: of 10 MB at most
+@lru_cache(maxsize=2000)  # as long: of 12 MB at most
 def sentence_words(text: str) -> tuple[tuple[str, ...], ...]:
     """The folded words of each of its sentences, in order."""
     found = _sentences(text)
-    # Folding them one by one costs more. Passages share their words, so each is kept once.
-    folded = fold(_APART.join(found)).split(_APART) if found else ()
-    return tuple(tuple(map(sys.intern, _WORD.findall(one))) for one in folded)
+    folded = fold(_APART.join(found)).split(_APART) if found else ()  # one by one costs more
+    return tuple(tuple(_WORD.findall(one)) for one in folded)
 
 
 def table_heads(text: str) -> set[str]:

@@ -21,6 +21,7 @@ from maisale.records import SearchFilter
 
 FRESH_S = 2.0  # how long counts of a table that changes all the time are believed
 FILTERS = 8  # kept with their rows, a byte a row
+HELD = 1_000_000  # rows of terms that are kept while the table stays as it is, 8 bytes each
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,7 @@ class Counts:
     lengths: np.ndarray  # by row id; the last one, for rows that came later, is the mean
     _seen: dict[str, dict[Any, int]] = field(default_factory=dict)
     _places: dict[str, np.ndarray] = field(default_factory=dict)
+    _held: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)  # rows of (index, match): questions share their words
 
     @classmethod
     def of(cls, db: Database, table: str, before: Counts | None) -> Counts:
@@ -45,7 +47,7 @@ class Counts:
         if before and before.stamp == stamp:
             return before
         if before and before.counted_at + FRESH_S > time.monotonic():
-            return replace(before, stamp=stamp, _places={})
+            return replace(before, stamp=stamp, _places={}, _held={})
         sql = f'SELECT count(*) AS n, coalesce(avg(length), 0) AS mean, group_concat(id) AS ids, group_concat(length) AS lengths FROM "{table}"'
         row = db.rows(sql)[0]
         ids, mean = _numbers(row["ids"]), row["mean"] or 1.0
@@ -63,7 +65,7 @@ class Counts:
     def rows_of_pairs(self, pairs: Sequence[Pair]) -> dict[Pair, np.ndarray]:
         seen = self.seen("words", [word for pair in pairs for word in pair])
         may = [pair for pair in pairs if seen[pair[0]] and seen[pair[1]]]
-        found = self._matching("words", [f'body : "{one} {two}"' for one, two in may]) if may else []
+        found = self._matching("words", [f'body : "{one} {two}"' for one, two in may])
         return {**dict.fromkeys(pairs, np.empty(0, np.int64)), **dict(zip(may, found, strict=True))}
 
     def inside(self, where: SearchFilter) -> np.ndarray | None:
@@ -71,7 +73,7 @@ class Counts:
             return None
         place = _place_filter(where)
         if (held := self._places.get(place)) is None:
-            ids = self._matching("words", [f"place : ({place})"])[0]
+            ids = self._match("words", [f"place : ({place})"])[0]
             held = np.zeros(ids.max(initial=0) + 2, bool)
             held[ids] = True
             if len(self._places) < FILTERS:
@@ -91,7 +93,17 @@ class Counts:
         places = list(dict.fromkeys(token("zc", one) for one in where.collections))
         return sum(self.seen("words", places).values()) == self.rows
 
-    def _matching(self, which: str, matches: list[str]) -> list[np.ndarray]:
+    def _matching(self, which: str, matches: Sequence[str]) -> list[np.ndarray]:
+        found = {match: rows for match in matches if (rows := self._held.get((which, match))) is not None}
+        if new := list(dict.fromkeys(match for match in matches if match not in found)):
+            anew = dict(zip(new, self._match(which, new), strict=True))
+            if sum(map(len, (*self._held.values(), *anew.values()))) > HELD:
+                self._held.clear()
+            self._held.update(((which, match), rows) for match, rows in anew.items())
+            found |= anew
+        return [found[match] for match in matches]
+
+    def _match(self, which: str, matches: list[str]) -> list[np.ndarray]:
         index = f"{self.name}:{which}"
         sql = f'SELECT (SELECT group_concat(rowid) FROM "{index}" WHERE "{index}" MATCH value) AS ids FROM json_each(:matches)'
         return [_numbers(row["ids"]) for row in self.db.rows(sql, matches=matches)]

@@ -81,8 +81,11 @@ class WordSearch:
     def search(self, kind: str, where: SearchFilter, parts: Sequence[tuple[str, float]], limit: int) -> list[WordHit]:
         found: list[WordHit] = []
         for table in self._tables(where.tenants, kind):
+            inside = table.inside(where)
+            if inside is not None and not inside.any():
+                continue
             question = self._question(table, parts)
-            found.extend(question.score(row["key"], row["body"]) for row in _candidates(table, where, question, limit))
+            found.extend(question.score(row["key"], row["body"]) for row in _candidates(table, where, inside, question, limit))
         by_words = sorted(found, key=lambda hit: -hit.words)[:limit]
         by_stems = sorted(found, key=lambda hit: -hit.stems)[:limit]
         kept = {hit.key: hit for hit in by_words + by_stems if hit.words > 0 or hit.stems > 0}
@@ -91,8 +94,9 @@ class WordSearch:
     def scores(self, kind: str, where: SearchFilter, parts: Sequence[tuple[str, float]], keys: Sequence[str]) -> dict[str, WordHit]:
         found: dict[str, WordHit] = {}
         for table in self._tables(where.tenants, kind) if keys else ():
-            question = self._question(table, parts)
-            found.update((row["key"], question.score(row["key"], row["body"])) for row in table.texts(where, keys=keys))
+            if rows := table.texts(where, keys=keys):
+                question = self._question(table, parts)
+                found.update((row["key"], question.score(row["key"], row["body"])) for row in rows)
         return found
 
     def idf(self, kind: str, tenants: Sequence[str], words: Iterable[str]) -> Mapping[str, float]:
@@ -114,9 +118,10 @@ class WordSearch:
         return question
 
 
-def _candidates(table: WordTable, where: SearchFilter, question: WeightedQuestion, limit: int) -> list[dict[str, Any]]:
+def _candidates(table: WordTable, where: SearchFilter, inside: np.ndarray | None, question: WeightedQuestion, limit: int) -> list[dict[str, Any]]:
     """key and body of the rows that come first for a part by words with their pairs, and of those that do by stems."""
-    inside = table.inside(where)
+    if inside is not None and np.count_nonzero(inside) <= limit:
+        return table.texts(where, ids=np.flatnonzero(inside).tolist())  # a conversation's messages, say, among those of all
     best: dict[int, None] = {}
     for part in question.parts:
         rows = table.rows_of("words", _rare_first(part.words, table.seen("words", part.words)))

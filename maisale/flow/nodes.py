@@ -61,8 +61,8 @@ def recall(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     answered_by: dict[str, str] = {"words": sources.words.label}
     if state["conversation_id"] in where.collections:
         here = SearchFilter(where.tenants, (state["conversation_id"],), where.documents)
-        for kind in ("messages", "documents"):
-            # A first question's conversation is empty but for files, which the search of the knowledge sees as well.
+        # A first question's conversation is empty but for files, which the search of the knowledge sees as well.
+        for kind in ("messages", "documents") if state["history"] else ("documents",):
             finder = CandidateRetriever(sources=sources, where=here, kind=kind, question=question, vector=vector if said else None)
             found += finder.candidates()
             answered_by["vectors"] = finder.vectors_by

@@ -7,8 +7,9 @@ common ones counting little (Arora et al. 2017). distil.py and NOTICE say how th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,6 @@ COMMON = 5e-4  # share of a word among all words from which it counts half; 3e-4
 LONGEST = 40  # letters of a word
 BY_ITSELF = 0.8  # of a Vietnamese syllable that no known pair holds: without marks one syllable is several words
 LANGUAGE_SHOWS = 400  # letters of a passage
-Counted = tuple[tuple[int, ...], float]  # rows of the table, and how much each counts
 
 
 def vector(parts: Sequence[tuple[str, float]], language_of: str) -> np.ndarray:
@@ -50,46 +50,42 @@ def _passage(title: str, heading: str, text: str) -> tuple[np.ndarray, np.ndarra
 
 def _sums(texts: Sequence[Sequence[str]], language_of: str) -> np.ndarray:
     """float32, shape (texts, DIMENSIONS). texts: the folded words of each."""
-    rows, shares, places = [], [], []
-    counted = _vietnamese if language_of == "vi" else _english
-    for place, found in enumerate(texts):
-        for pieces, share in counted(found):
-            rows += pieces
-            shares += [share] * len(pieces)
-            places += [place] * len(pieces)
+    vectors = _vietnamese if language_of == "vi" else _english
+    of_texts = [list(vectors(found)) for found in texts]
+    numbers = np.array([len(one) for one in of_texts])
     sums = np.zeros((len(texts), DIMENSIONS), np.float32)
-    if rows:
-        of = np.array(places)
-        starts = np.flatnonzero(np.diff(of, prepend=-1))
-        sums[of[starts]] = np.add.reduceat(_table()[0][rows] * np.array(shares, np.float32)[:, None], starts, axis=0)
+    if numbers.any():
+        filled = numbers > 0
+        starts = np.cumsum(numbers) - numbers
+        sums[filled] = np.add.reduceat(np.array(list(chain.from_iterable(of_texts))), starts[filled], axis=0)
     return sums
 
 
-def _english(found: Sequence[str]) -> Iterable[Counted]:
-    return map(_word, found)
+def _english(found: Sequence[str]) -> Iterator[np.ndarray]:
+    return (known for word in found if (known := _word(word)) is not None)
 
 
-def _vietnamese(found: Sequence[str]) -> Iterator[Counted]:
+def _vietnamese(found: Sequence[str]) -> Iterator[np.ndarray]:
     """A known pair of syllables speaks for both; what is no syllable is taken for English."""
-    units, held = _units(), set()
+    held = set()
     for at, pair in enumerate(zip(found, found[1:], strict=False)):
-        if (known := units.get(" ".join(pair))) and not STOP_VI.issuperset(pair):
+        if (known := _syllables(" ".join(pair))) is not None and not STOP_VI.issuperset(pair):
             held |= {at, at + 1}
             yield known
     for at, word in enumerate(found):
         if at in held or word in STOP_VI:
             continue
-        if known := units.get(word):
-            yield known[0], BY_ITSELF * known[1]
-        elif not is_syllable(word):
-            yield _word(word)
+        if (known := _syllables(word)) is not None:
+            yield np.float32(BY_ITSELF) * known
+        elif not is_syllable(word) and (known := _word(word)) is not None:
+            yield known
 
 
-@lru_cache(maxsize=50_000)
-def _word(word: str) -> Counted:
-    """Of an English word: its pieces, the longest first as WordPiece does. No rows: it is unknown."""
+@lru_cache(maxsize=20_000)  # of 13 MB at most, as the one below
+def _word(word: str) -> np.ndarray | None:
+    """Of an English word: the sum of its pieces, the longest first as WordPiece does, as long as it counts. None: it is unknown."""
     if len(word) > LONGEST:
-        return (), 0.0
+        return None
     table, places = _table()
     rows: list[int] = []
     start = 0
@@ -97,11 +93,21 @@ def _word(word: str) -> Counted:
         mark = "##" if start else ""
         end = next((end for end in range(len(word), start, -1) if mark + word[start:end] in places), 0)
         if not end:
-            return (), 0.0
+            return None
         rows.append(places[mark + word[start:end]])
         start = end
-    length = float(np.linalg.norm(table[rows].sum(axis=0, dtype=np.float32)))
-    return tuple(rows), COMMON / (COMMON + _shares().get(word, 0.0)) / (length or 1.0)
+    found = table[rows].sum(axis=0, dtype=np.float32)
+    return found * np.float32(COMMON / (COMMON + _shares().get(word, 0.0)) / (float(np.linalg.norm(found)) or 1.0))
+
+
+@lru_cache(maxsize=20_000)
+def _syllables(unit: str) -> np.ndarray | None:
+    """Of a Vietnamese syllable or pair of syllables, as long as it counts. None: it is unknown."""
+    row, share = _units().get(unit, (-1, 0.0))
+    if row < 0:
+        return None
+    found = _table()[0][row].astype(np.float32)
+    return found * np.float32(share / float(np.linalg.norm(found)))
 
 
 @cache
@@ -112,13 +118,13 @@ def _table() -> tuple[np.ndarray, dict[str, int]]:
 
 
 @cache
-def _units() -> dict[str, Counted]:
-    """Of Vietnamese, without marks. How much each counts: less when its translations differ or are seldom seen."""
-    table, pieces = _table()
+def _units() -> dict[str, tuple[int, float]]:
+    """Of Vietnamese, without marks: its row of the table, and how much it counts: less when its translations differ or are seldom seen."""
+    pieces = _table()[1]
     found = {}
     for row, line in enumerate((HERE / "vietnamese.txt").read_text("utf-8").split("\n")[:-1], len(pieces)):
         unit, share = line.split("\t")
-        found[unit] = ((row,), float(share) / float(np.linalg.norm(table[row].astype(np.float32))))
+        found[unit] = row, float(share)
     return found
 
 

@@ -19,6 +19,8 @@ _OF_SUBJECT = "key >= :first AND key < :behind"  # a range, which the primary ke
 
 def chunks(db: Database, where: SearchFilter, keys: Sequence[str]) -> dict[str, Chunk]:
     """Those of `keys` that exist inside `where`. An index is not trusted with tenancy: its hits pass through here."""
+    if not keys:
+        return {}
     sql = f"""SELECT {_CHUNK} FROM chunks WHERE key IN :keys
               AND tenant_id IN :tenants AND collection_id IN :collections"""
     rows = db.rows(sql, keys=list(keys), tenants=where.tenants, collections=where.collections)

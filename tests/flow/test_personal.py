@@ -129,10 +129,11 @@ def test_the_model_sees_placeholders_when_the_tenant_chose_so(people, redact):
 
 
 def test_this_conversation_answers_only_with_the_same_number(people):
-    people.redacted_add("talk1", "The courier of Monday can be called at 0911 222 333.", "Talk", collection="talk", message_id="talk1", conversation_id="talk")
-    same = people.ask("Who is called at 0911222333?")
+    said = "The courier of Monday can be called at 0911 222 333."
+    people.redacted_add("talk1", said, "Talk", collection="talk", message_id="talk1", conversation_id="talk")
+    same = people.ask("Who is called at 0911222333?", history=[HumanMessage(said)])
     assert same.trace.path == "history" and first(same) == "talk1"
-    other = people.ask("Who is called at 0911222334?")
+    other = people.ask("Who is called at 0911222334?", history=[HumanMessage(said)])
     assert other.trace.path == "knowledge" and other.trace.coverage == 0
 
 
