@@ -26,8 +26,9 @@ SWEEP_S = 5.0
 TOGETHER = 32  # messages, or small documents, that are embedded at once
 PRUNE_S = 3600.0  # between two looks for jobs that ended long ago
 PRUNED = 500  # removed in one transaction
-CROWD = 20  # people who wait for an answer, from which on documents make way
-WAY_S = 10.0  # that a document makes way at most; a crowd without an end must not keep it for ever
+CROWD = 20  # people who wait for an answer, from which on documents and messages make way
+WAY_S = 10.0  # that one makes way at most; a crowd without an end must not keep it for ever
+MAKE_WAY = (*jobs.OF_DOCUMENTS, "embed_message")  # what was said lately an answer reads without any index
 LOOK_AT = 8  # due jobs of which the first free one is claimed
 
 
@@ -96,10 +97,11 @@ class Work:
                 self._bulk_room.release()
         if job is None:
             return False
-        taken = [job, *self._alike(job)]
-        self._doing |= {one.id: one for one in taken}
-        if job.kind in jobs.OF_DOCUMENTS:
+        self._doing[job.id] = job
+        if job.kind in MAKE_WAY:
             self._make_way()
+        taken = [job, *self._alike(job)]  # those that came meanwhile too
+        self._doing |= {one.id: one for one in taken}
         try:
             with span("job", **{"maisale.kind": job.kind, "maisale.lane": job.lane, "maisale.jobs": len(taken), "maisale.attempt": job.attempts}):
                 if len(taken) > 1:
@@ -117,7 +119,7 @@ class Work:
         return True
 
     def _make_way(self) -> None:
-        """While a crowd waits for answers: reading and embedding files takes the processors that decide them."""
+        """While a crowd waits for answers: reading and embedding takes the processors that decide them."""
         ends = time.monotonic() + WAY_S
         while conversations.waiting(self._services.db) >= CROWD and time.monotonic() < ends and not self._stopping.wait(0.2):
             pass

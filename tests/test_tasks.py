@@ -46,6 +46,23 @@ def test_a_document_makes_way_for_a_crowd_that_waits_for_answers(services, tmp_p
     work.put_back()
 
 
+def test_messages_make_way_for_a_crowd_and_are_embedded_in_one_go_then(services):
+    work, db = Work(services, Embedders(services), 1, threading.Event()), services.db
+    services.vectors = None
+    asked = [db.write(lambda tx: conversations.accept_question(tx, LINH, None, "How long?", "t", {}))[0] for _ in range(CROWD)]
+    hand = threading.Thread(target=work.take, args=(jobs.due(db, 1)[0],))
+    hand.start()
+    hand.join(1)
+    stored = "SELECT count(*) AS n FROM chunks WHERE message_id IS NOT NULL"
+    assert hand.is_alive() and db.rows(stored)[0]["n"] == 0
+    late = db.write(lambda tx: conversations.accept_question(tx, LINH, None, "How late?", "t", {}))[0]
+    db.write(lambda tx: tx.execute("UPDATE replies SET state = 'done' WHERE id IN (:one, :other)", one=asked[0].reply_id, other=late.reply_id))
+    hand.join(60)
+    assert not hand.is_alive() and db.rows(stored)[0]["n"] == CROWD + 1
+    assert db.rows("SELECT max(attempts) AS n FROM jobs")[0]["n"] == 1
+    work.put_back()
+
+
 def test_small_files_that_wait_are_embedded_in_one_go(services, tmp_path):
     for n in range(40):
         (tmp_path / f"{n}.md").write_text(f"# Kettle {n}\n\nKettle {n} boils {n} litres.")
