@@ -169,6 +169,9 @@ class LexicalIndex(Protocol):
     def lost(self, tenant_id: str, kind: str, keys: Sequence[str]) -> list[str]:
         """Those chunks among `keys` (all of a tenant and kind) that no search can find. Compares the whole index with its text."""
 
+    def found(self, tenant_id: str, kind: str, asked: Mapping[str, Sequence[str]]) -> set[str]:
+        """The keys of those chunks that every structure of the index finds by all of these words of theirs. asked: folded words, one at least, by key."""
+
     def idf(self, kind: str, tenants: Sequence[str], words: Iterable[str]) -> Mapping[str, float]:
         """Inverse document frequency of folded words among these tenants' chunks (BM25's, never below 0)."""
 

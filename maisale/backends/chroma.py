@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 64  # an upsert holds Python's global lock for its whole length: 100 vectors took up to 205 ms
 LONGEST_REST_S = 1.0
+ASKED_S = 30.0  # after a search, in which others are expected
 WIDER = 5  # times the limit that is asked for without a filter first: one that holds all of 100,000 rows takes 430 ms instead of 14
 MOST_VALUES = 5000  # of an $in filter; 40,000 are refused by SQLite
 # Recall@20 among edited copies (bench retrieval, the whole scope), 10,000 and 100,000 chunks: search_ef 100 (the default) .962 and .883,
@@ -60,6 +61,7 @@ class ChromaIndex:
         self._opened: dict[str, chromadb.Collection] = {}
         self._writing = threading.Lock()
         self._ready = False
+        self._asked_at = float("-inf")  # monotonic time
         self.broken = False  # it answered with an error of its own: close it and open it again
         self.state = "it is being opened"  # for people, after "The vector index is not used: "
 
@@ -103,6 +105,7 @@ class ChromaIndex:
     def nearest(self, embedder: str, kind: str, where: SearchFilter, vector: np.ndarray, limit: int) -> list[Hit]:
         if not self._ready:
             raise IndexUnavailable(f"The vector index is not used: {self.state}.")
+        self._asked_at = time.monotonic()
         found: list[Hit] = []
         with self._trouble("search"):
             for tenant_id in where.tenants if where.collections else ():
@@ -170,7 +173,8 @@ class ChromaIndex:
                 metadatas=[{"collection_id": row.collection_id, "document_id": row.document_id} for row in rows],
             )
             # As much rest as work: a question beside a long import is answered in 5 ms (P95) and not after the import.
-            time.sleep(min(time.monotonic() - began, LONGEST_REST_S))
+            if began - self._asked_at < ASKED_S:
+                time.sleep(min(time.monotonic() - began, LONGEST_REST_S))
 
     def _index(self, tenant_id: str, embedder: str, kind: str, dimensions: int | None = None) -> chromadb.Collection | None:
         """The Chroma collection of this name; with `dimensions` it is made when it is missing, else None."""

@@ -96,6 +96,16 @@ class FTS5Index:
                 return list(keys)
         return [key for key in keys if key not in there]
 
+    def found(self, tenant_id: str, kind: str, asked: Mapping[str, Sequence[str]]) -> set[str]:
+        table = _table(tenant_id, kind)
+        if not asked or not _exists(self._db, table):
+            return set()
+        matches = {key: "body : (" + " AND ".join(f'"{word}"' for word in words) + ")" for key, words in asked.items()}
+        holds = 'EXISTS (SELECT 1 FROM "{0}" WHERE "{0}" MATCH wanted.value AND rowid = one.id)'
+        held = " AND ".join(holds.format(f"{table}:{which}") for which in ("words", "stems"))
+        sql = f'SELECT one.key FROM json_each(:matches) AS wanted JOIN "{table}" AS one ON one.key = wanted.key WHERE {held}'
+        return {row["key"] for row in self._db.rows(sql, matches=json.dumps(matches))}
+
     def _table(self, tenant_id: str, kind: str) -> Counts | None:
         """What the table holds; None while the tenant has no such table or nothing in it."""
         table = _table(tenant_id, kind)

@@ -92,6 +92,19 @@ class PostgresWords:
         there = {row["key"] for row in self._db.rows(f'SELECT key FROM "{table}" WHERE length = 0 OR length(words) > 0')}
         return [key for key in keys if key not in there]
 
+    def found(self, tenant_id: str, kind: str, asked: Mapping[str, Sequence[str]]) -> set[str]:
+        table = _table(tenant_id, kind)
+        if not asked or not _exists(self._db, table):
+            return set()
+        queries = {
+            "words": [" & ".join(map(_lexeme, words)) for words in asked.values()],
+            "stems": [" & ".join(_lexeme(porter(word)) for word in words) for words in asked.values()],
+        }
+        sql = f"""SELECT one.key FROM unnest(CAST(:keys AS text[]), CAST(:words AS text[]), CAST(:stems AS text[])) AS wanted(key, words, stems)
+                  JOIN "{table}" AS one ON one.key = wanted.key
+                  WHERE one.words @@ CAST(wanted.words AS tsquery) AND one.stems @@ CAST(wanted.stems AS tsquery)"""
+        return {row["key"] for row in self._db.rows(sql, keys=list(asked), **queries)}
+
     def _remove(self, tx: Transaction, table: str, keys: Sequence[str]) -> None:
         self._counts.pop(table, None)
         tx.execute(f'DELETE FROM "{table}" WHERE key IN :keys', keys=list(keys))

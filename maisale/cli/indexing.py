@@ -55,14 +55,14 @@ def _wait_until_ended(services: Services, report: SyncReport, quiet: bool) -> No
     try:
         with tqdm(desc="Reading and indexing", unit=" documents", disable=quiet or None, leave=False) as bar:
             while True:
-                states = [(row["stage"], row["cause"]) for row in documents.documents_of_collection(services.db, report.collection_id)]
-                ended = sum(stage in ("complete", "failed") or (stage == "searchable" and bool(cause)) for stage, cause in states)
-                bar.total = len(states)
+                states = documents.standing(services.db, report.collection_id)
+                ended = sum(n for (stage, told), n in states.items() if stage in ("complete", "failed") or (stage == "searchable" and told))
+                bar.total = sum(states.values())
                 bar.update(ended - bar.n)
                 if states != before:
                     moved_at, before = time.monotonic(), states
                 found_by_words = not any(stage in ("received", "read", "chunked") for stage, _ in states)
-                if ended == len(states) or (found_by_words and time.monotonic() - moved_at > SEARCHABLE_IS_ENOUGH_S):
+                if ended == bar.total or (found_by_words and time.monotonic() - moved_at > SEARCHABLE_IS_ENOUGH_S):
                     return
                 if own is None and not worker_lives(services.settings):
                     own = WorkerProcess(services.settings)

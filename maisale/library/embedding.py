@@ -89,7 +89,9 @@ class Embedding:
 
     def write_index(self, index: KeptIndex, tenant_id: str, embedder: str, kind: str, rows: Sequence[VectorRow]) -> None:
         index.upsert(tenant_id, embedder, kind, rows)
-        sample = rows[:: max(1, len(rows) // READ_BACK)]
+        # One of each document too: of small ones that came together this is the last look at their vectors.
+        of_documents = {row.document_id: row for row in rows if row.document_id}
+        sample = list({row.key: row for row in (*rows[:: max(1, len(rows) // READ_BACK)], *of_documents.values())}.values())
         if index.lost(tenant_id, embedder, kind, sample):
             index.upsert(tenant_id, embedder, kind, rows)
             if lost := index.lost(tenant_id, embedder, kind, sample):

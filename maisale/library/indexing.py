@@ -21,7 +21,7 @@ from maisale.library.embedding import Embedding
 from maisale.library.interruptions import Cancelled, GoOn, Stopping
 from maisale.library.messages import known_numbers, write_message
 from maisale.library.passages import Passages
-from maisale.library.read_back import WORDS_LOST, read_back
+from maisale.library.read_back import WORDS_LOST, read_back, read_back_words
 from maisale.library.reader_process import Reader
 from maisale.library.redacting import Redacting, redacted_chunks
 from maisale.library.together import Together
@@ -79,7 +79,8 @@ class Indexing:
             log.error("incident %s: %s %s failed:\n%s", name, job.kind, job.subject_id, where(problem))
             db.write(lambda tx: jobs.fail(tx, job, cause) and self.give_up(tx, job, cause), bulk=bulk)
         else:
-            db.write(lambda tx: jobs.finish(tx, job), bulk=bulk)
+            if jobs.wanted(db, job):  # most have ended with their last step
+                db.write(lambda tx: jobs.finish(tx, job), bulk=bulk)
 
     def do_together(self, taken: Sequence[Job]) -> None:
         """Does claimed jobs of one kind, none of which was tried before: one by one when they cannot be done together."""
@@ -170,9 +171,16 @@ class Indexing:
         self._together.embed(
             taken,
             names,
-            look=lambda job: read_back(self._services, job.subject_id, names[0], self._services.vectors),
+            look=lambda job: self._read_back(job, names[0]),
             end=lambda tx, job: _complete(tx, job, []),
         )
+
+    def _read_back(self, job: Job, name: str) -> None:
+        """Of a small document: its vectors were searched for when the index took them."""
+        if self._services.vectors is None:
+            read_back(self._services, job.subject_id, name, None)
+        else:
+            read_back_words(self._services, job.subject_id)
 
     def _embed_document(self, job: Job) -> None:
         self._passages.clear_aside(job)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from maisale.contracts import KeptIndex, Transaction
 from maisale.errors import ModelFailed, StorageFailed
 from maisale.library.passages import SLICE, slices
-from maisale.records import Chunk, SearchFilter, WordHit
+from maisale.records import Chunk, SearchFilter
 from maisale.redaction import words_text
 from maisale.services import Services
 from maisale.store import chunks
@@ -20,8 +20,9 @@ from maisale.text import content_words, words
 
 log = logging.getLogger(__name__)
 
-SAMPLE = 8  # passages of a document that are searched for
-ASKED = 12  # words of a passage
+SAMPLE = 8  # passages of a document that are searched for by their words
+SAMPLE_VECTORS = 2  # of them, by their vectors: 6 ms each in Chroma, twice what it takes to write one
+ASKED = 4  # words of a passage; each is looked up in every segment of two indexes
 ANSWERS = 5
 SAME = 0.9999  # cosine
 WORDS_LOST = "Its passages were read, and a search for their own words does not find them."
@@ -36,11 +37,8 @@ def read_back(services: Services, document_id: str, embedder: str, index: KeptIn
 
     Raises NotFoundAgain, or IndexUnavailable.
     """
-    passages = chunks.chunks_of(services.db, document_id)
-    sample = passages[:: max(1, len(passages) // SAMPLE)]
-    asked = _telling_words(passages, sample)
-    if (lost := _lost_words(services, sample, asked)) and (not _index_words_again(services, passages) or (lost := _lost_words(services, sample, asked))):
-        raise NotFoundAgain(f"{WORDS_LOST} The first is passage {lost[0].position + 1}. `rebuild-index` makes the index of words anew.")
+    passages, sample = read_back_words(services, document_id)
+    sample = sample[:: max(1, len(sample) // SAMPLE_VECTORS)]
     if (lost := _lost_vectors(services, sample, embedder, index)) and index is not None:
         # One vector in a thousand stands where no way through Chroma's graph leads; written again, it is linked anew.
         index.upsert(lost[0].tenant_id, embedder, "documents", chunks.vectors_of(services.db, embedder, [chunk.key for chunk in passages]))
@@ -49,16 +47,32 @@ def read_back(services: Services, document_id: str, embedder: str, index: KeptIn
         raise NotFoundAgain(f"The search by meaning does not find passage {lost[0].position + 1} again. `rebuild-index` makes the index anew.")
 
 
-def _telling_words(passages: Sequence[Chunk], sample: Sequence[Chunk]) -> dict[str, str]:
+def read_back_words(services: Services, document_id: str) -> tuple[list[Chunk], list[Chunk]]:
+    """The words alone, for what was searched for by its vectors already. Returns the passages, and those that were looked for. Raises NotFoundAgain."""
+    passages = chunks.chunks_of(services.db, document_id)
+    sample = passages[:: max(1, len(passages) // SAMPLE)]
+    asked = _telling_words(passages, sample)
+    if (lost := _lost_words(services, sample, asked)) and (not _index_words_again(services, passages) or (lost := _lost_words(services, sample, asked))):
+        raise NotFoundAgain(f"{WORDS_LOST} The first is passage {lost[0].position + 1}. `rebuild-index` makes the index of words anew.")
+    return passages, sample
+
+
+def _telling_words(passages: Sequence[Chunk], sample: Sequence[Chunk]) -> dict[str, list[str]]:
     """key -> what is asked for: the words of a passage that fewest others of its document hold. The rows of a table all hold its head."""
-    held = {chunk.key: dict.fromkeys(content_words(chunk.sought[2]) or words(words_text(chunk))) for chunk in passages}
+    held = {}
+    for chunk in passages:
+        found = dict.fromkeys(words(words_text(chunk)))
+        about = found.keys() & set(content_words(chunk.sought[2]))
+        held[chunk.key] = [word for word in found if word in about] or list(found)
     seen = Counter(word for found in held.values() for word in found)
-    return {chunk.key: " ".join(sorted(held[chunk.key], key=seen.__getitem__)[:ASKED]) for chunk in sample}
+    return {chunk.key: sorted(held[chunk.key], key=seen.__getitem__)[:ASKED] for chunk in sample}
 
 
-def _lost_words(services: Services, sample: Sequence[Chunk], asked: Mapping[str, str]) -> list[Chunk]:
-    """Those that no search for their words finds, though they have some and nothing else has more of them."""
-    return [chunk for chunk in sample if asked[chunk.key] and not _found(services, chunk, [(asked[chunk.key], 1.0)])]
+def _lost_words(services: Services, sample: Sequence[Chunk], asked: Mapping[str, Sequence[str]]) -> list[Chunk]:
+    """Those that their own words do not find, though they have some."""
+    said = [chunk for chunk in sample if asked[chunk.key]]
+    found = services.words.found(said[0].tenant_id, "documents", {chunk.key: asked[chunk.key] for chunk in said}) if said else ()
+    return [chunk for chunk in said if chunk.key not in found]
 
 
 def _lost_vectors(services: Services, sample: Sequence[Chunk], embedder: str, index: KeptIndex | None) -> list[Chunk]:
@@ -79,20 +93,6 @@ def _lost_vectors(services: Services, sample: Sequence[Chunk], embedder: str, in
 
 def _inside(chunk: Chunk) -> SearchFilter:
     return SearchFilter((chunk.tenant_id,), (chunk.collection_id,), (chunk.document_id,))
-
-
-def _found(services: Services, chunk: Chunk, parts: Sequence[tuple[str, float]]) -> bool:
-    """Whether the search shows the passage, or others in its place that it puts before it rightly: passages may say the very same."""
-    where = _inside(chunk)
-    hits = services.words.search("documents", where, parts, ANSWERS)
-    if chunk.key in (hit.key for hit in hits):
-        return True
-    own = services.words.scores("documents", where, parts, [chunk.key]).get(chunk.key)
-    return own is not None and len(hits) == ANSWERS and min(map(_score, hits)) >= _score(own)
-
-
-def _score(hit: WordHit) -> float:
-    return hit.words + hit.stems
 
 
 def _index_words_again(services: Services, passages: Sequence[Chunk]) -> bool:

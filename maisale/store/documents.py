@@ -204,6 +204,12 @@ def documents_of_collection(db: Database, collection_id: str) -> list[dict[str, 
     return db.rows(sql, id=collection_id)
 
 
+def standing(db: Database, collection_id: str) -> dict[tuple[str, bool], int]:
+    """How many documents of a collection stand at each (stage, whether a cause is told with it)."""
+    sql = "SELECT stage, cause <> '' AS told, count(*) AS n FROM documents WHERE collection_id = :id GROUP BY stage, cause <> ''"
+    return {(row["stage"], bool(row["told"])): row["n"] for row in db.rows(sql, id=collection_id)}
+
+
 def document_row(source: Database | Transaction, document_id: str) -> dict[str, Any] | None:
     """The whole row for the worker, which acts for everybody; None when it was deleted meanwhile."""
     rows = source.rows("SELECT * FROM documents WHERE id = :id", id=document_id)

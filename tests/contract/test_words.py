@@ -237,6 +237,34 @@ def test_a_dropped_index_finds_nothing_and_is_made_anew(index, db):
     assert found(index, "warranty") == ["a#chunk_0"] and index.lost("tenant-a", "documents", ["a#chunk_0"]) == []
 
 
+def test_chunks_are_found_by_all_of_their_words_or_not_at_all(index, db):
+    index.added(
+        chunk("a#chunk_0", "Pumps began to run in March; it's 4 °C."),
+        chunk("b#chunk_0", "Máy bơm chạy từ tháng ba."),
+        chunk("c#chunk_0", "Pumps began to leak."),
+        chunk("d#chunk_0", "Pumps began to run.", tenant="tenant-b"),
+    )
+    asked = {"a#chunk_0": ["pumps", "began", "march", "4", "c"], "b#chunk_0": ["may", "bom", "thang"], "c#chunk_0": ["pumps", "run"], "d#chunk_0": ["pumps"]}
+    assert index.found("tenant-a", "documents", asked) == {"a#chunk_0", "b#chunk_0"}
+    assert index.found("tenant-b", "documents", asked) == {"d#chunk_0"}
+    assert index.found("tenant-a", "documents", {}) == index.found("tenant-a", "messages", asked) == set()
+    index.removed("a#chunk_0")
+    assert index.found("tenant-a", "documents", asked) == {"b#chunk_0"}
+    assert another(index).found("tenant-a", "documents", asked) == {"b#chunk_0"}
+
+
+@pytest.mark.parametrize("structure", ["words", "stems"])
+def test_what_one_structure_lost_is_not_found(index, db, structure):
+    index.added(chunk("a#chunk_0", "Pumps began to run."), chunk("b#chunk_0", "Pumps began to leak."))
+    if isinstance(db, PostgresDatabase):
+        db.write(lambda tx: tx.execute(f"""UPDATE "words documents tenant-a" SET {structure} = '' WHERE key = 'a#chunk_0'"""))
+    else:
+        name = f"words:documents:tenant-a:{structure}"
+        row = db.rows("SELECT id, body, place FROM \"words:documents:tenant-a\" WHERE key = 'a#chunk_0'")[0]
+        db.write(lambda tx: tx.execute(f'INSERT INTO "{name}"("{name}", rowid, body, place) VALUES (\'delete\', :id, :body, :place)', **row))
+    assert index.found("tenant-a", "documents", {key: ["pumps", "began"] for key in ("a#chunk_0", "b#chunk_0")}) == {"b#chunk_0"}
+
+
 def test_what_no_search_finds_is_told(index):
     index.added(chunk("a#chunk_0", "warranty"))
     assert index.lost("tenant-a", "documents", ["a#chunk_0", "b#chunk_0"]) == ["b#chunk_0"]
