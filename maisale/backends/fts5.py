@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from maisale.backends.fts5_counts import Counts, token
+from maisale.backends.fts5_counts import Counts, HeldRows, token
 from maisale.backends.fts5_purge import purge
 from maisale.backends.word_search import WordSearch, grouped
 from maisale.contracts import Database, Transaction
@@ -26,6 +26,7 @@ class FTS5Index:
     def __init__(self, db: Database):
         self._db = db
         self._counts: dict[str, Counts] = {}
+        self._held = HeldRows()
         self._search = WordSearch(self._table)
 
     def add(self, tx: Transaction, chunks: Iterable[Chunk]) -> None:
@@ -112,7 +113,7 @@ class FTS5Index:
         counts = self._counts.get(table)
         if counts is None and not self._ready(table):
             return None
-        counts = self._counts[table] = Counts.of(self._db, table, counts)
+        counts = self._counts[table] = Counts.of(self._db, table, counts, self._held)
         return counts if counts.rows else None
 
     def _ready(self, table: str) -> bool:

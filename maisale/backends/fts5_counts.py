@@ -7,8 +7,10 @@ vocabulary, which names them once for each occurrence (9,218 rows of 10,000: 5.4
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,7 +23,32 @@ from maisale.records import SearchFilter
 
 FRESH_S = 2.0  # how long counts of a table that changes all the time are believed
 FILTERS = 8  # kept with their rows, a byte a row
-HELD = 1_000_000  # rows of terms that are kept while the table stays as it is, 8 bytes each
+HELD = 1_000_000  # rows of terms that are kept, of all tables together, 8 bytes each
+ENTRY = 100  # rows that would take the memory of a term's name
+
+
+class HeldRows:
+    """The rows of terms that were asked for last, for many threads: questions share their words. A name says of which state of which table."""
+
+    def __init__(self, room: int = HELD):
+        self._room = room
+        self._rows: OrderedDict[Hashable, np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, name: Hashable) -> np.ndarray | None:
+        with self._lock:
+            if name in self._rows:
+                self._rows.move_to_end(name)
+            return self._rows.get(name)
+
+    def put(self, name: Hashable, rows: np.ndarray) -> None:
+        with self._lock:
+            if name in self._rows:
+                return
+            self._rows[name] = rows
+            self._room -= ENTRY + len(rows)
+            while self._room < 0:
+                self._room += ENTRY + len(self._rows.popitem(last=False)[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,23 +64,23 @@ class Counts:
     lengths: np.ndarray  # by row id; the last one, for rows that came later, is the mean
     _seen: dict[str, dict[Any, int]] = field(default_factory=dict)
     _places: dict[str, np.ndarray] = field(default_factory=dict)
-    _held: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)  # rows of (index, match): questions share their words
+    _held: HeldRows = field(default_factory=HeldRows)
 
     @classmethod
-    def of(cls, db: Database, table: str, before: Counts | None) -> Counts:
+    def of(cls, db: Database, table: str, before: Counts | None, held: HeldRows) -> Counts:
         """before: what is known of the table. It is not counted again while it is the same."""
         # FTS5's structure record: every change raises its counter of writes. Read first, so that a change meanwhile is noticed at the next question.
         stamp = db.rows(f'SELECT block FROM "{table}:words_data" WHERE id = 10')[0]["block"]
         if before and before.stamp == stamp:
             return before
         if before and before.counted_at + FRESH_S > time.monotonic():
-            return replace(before, stamp=stamp, _places={}, _held={})
+            return replace(before, stamp=stamp, _places={})
         sql = f'SELECT count(*) AS n, coalesce(avg(length), 0) AS mean, group_concat(id) AS ids, group_concat(length) AS lengths FROM "{table}"'
         row = db.rows(sql)[0]
         ids, mean = _numbers(row["ids"]), row["mean"] or 1.0
         lengths = np.full(ids.max(initial=0) + 2, mean, np.float32)
         lengths[ids] = _numbers(row["lengths"])
-        return cls(db, table, stamp, time.monotonic(), row["n"], mean, lengths)
+        return cls(db, table, stamp, time.monotonic(), row["n"], mean, lengths, _held=held)
 
     def seen(self, which: str, terms: Sequence[str]) -> dict[str, int]:
         return seen(self._seen, which, terms, self._count)
@@ -94,13 +121,13 @@ class Counts:
         return sum(self.seen("words", places).values()) == self.rows
 
     def _matching(self, which: str, matches: Sequence[str]) -> list[np.ndarray]:
-        found = {match: rows for match in matches if (rows := self._held.get((which, match))) is not None}
-        if new := list(dict.fromkeys(match for match in matches if match not in found)):
-            anew = dict(zip(new, self._match(which, new), strict=True))
-            if sum(map(len, (*self._held.values(), *anew.values()))) > HELD:
-                self._held.clear()
-            self._held.update(((which, match), rows) for match, rows in anew.items())
-            found |= anew
+        # Not by the stamp alone: a table that was dropped and made anew may come to the same one.
+        names = {match: (self.name, self.counted_at, self.stamp, which, match) for match in matches}
+        found = {match: rows for match, name in names.items() if (rows := self._held.get(name)) is not None}
+        if new := [match for match in names if match not in found]:
+            for match, rows in zip(new, self._match(which, new), strict=True):
+                found[match] = rows
+                self._held.put(names[match], rows)
         return [found[match] for match in matches]
 
     def _match(self, which: str, matches: list[str]) -> list[np.ndarray]:

@@ -2,10 +2,11 @@
 
 import random
 
+import numpy as np
 import pytest
 
 from maisale.backends.fts5 import FTS5Index
-from maisale.backends.fts5_counts import Counts
+from maisale.backends.fts5_counts import ENTRY, Counts, HeldRows
 from maisale.backends.word_scores import best_rows
 from maisale.records import Chunk, SearchFilter
 
@@ -56,5 +57,26 @@ def test_rows_that_hold_a_word_once_come_in_the_order_of_fts5(index, db):
     words = ("valve", "seal", "motor")
     sql = f'SELECT rowid AS id FROM "{table}:words" WHERE "{table}:words" MATCH :match ORDER BY bm25("{table}:words", 1.0, 0.0), rowid LIMIT 20'
     by_fts5 = [row["id"] for row in db.rows(sql, match=f"body : ({' OR '.join(words)})")]
-    counts = Counts.of(db, table, None)
+    counts = Counts.of(db, table, None, HeldRows())
     assert best_rows([*counts.rows_of("words", words).values()], counts, None, 20) == by_fts5
+
+
+def test_rows_of_terms_are_kept_until_others_need_their_room():
+    held = HeldRows(room=2 * (ENTRY + 10))
+    for name in "abcd":
+        held.put(name, np.arange(10))
+        held.get("a")  # asked last, so kept
+    assert [held.get(name) is not None for name in "abcd"] == [True, False, False, True]
+    held.put("all", np.arange(1000))  # more than there is room for
+    assert held.get("all") is None and held.get("a") is None
+    held.put("a", np.arange(10))
+    assert len(held.get("a")) == 10
+
+
+def test_what_is_indexed_between_two_equal_questions_is_found_by_the_second(index):
+    index.added(chunk("a#chunk_0", "The warranty lasts 24 months."))
+    assert found(index, "warranty months") == ["a#chunk_0"]
+    index.added(chunk("b#chunk_0", "Warranty: months of it."))
+    assert set(found(index, "warranty months")) == {"a#chunk_0", "b#chunk_0"}
+    index.removed("a#chunk_0")
+    assert found(index, "warranty months") == ["b#chunk_0"]
