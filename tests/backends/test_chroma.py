@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maisale.backends.chroma import HNSW, ChromaIndex
+from maisale.backends.chroma import ASKED_S, HNSW, ChromaIndex
 from maisale.backends.chroma_folder import MARK, ChromaFolder
 from maisale.errors import IndexUnavailable, Misconfigured
 from maisale.records import SearchFilter, VectorRow
@@ -45,6 +45,21 @@ def test_an_index_that_was_made_with_another_search_ef_gets_todays(tmp_path):
     assert second.lost("t", "hash", "documents", made) == []
     assert second._index("t", "hash", "documents").configuration["hnsw"]["ef_search"] == HNSW["ef_search"]
     second.release()
+
+
+def test_writes_rest_only_while_somebody_asks(index, monkeypatch):
+    rests, now = [], [1000.0]
+    monkeypatch.setattr("maisale.backends.chroma.time.sleep", rests.append)
+    monkeypatch.setattr("maisale.backends.chroma.time.monotonic", lambda: now[0])
+    index.upsert("t", "hash", "documents", rows(3))
+    assert rests == []
+    index.nearest("hash", "documents", HERE, rows(1)[0].vector, 1)
+    now[0] += ASKED_S / 2
+    index.upsert("t", "hash", "documents", rows(3, first=3))
+    assert len(rests) == 1
+    now[0] += ASKED_S
+    index.upsert("t", "hash", "documents", rows(3, first=6))
+    assert len(rests) == 1
 
 
 def test_a_second_opener_is_refused_in_a_sentence(index):
