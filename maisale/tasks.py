@@ -97,19 +97,20 @@ class Work:
                 self._bulk_room.release()
         if job is None:
             return False
+        taken = [job]
         self._doing[job.id] = job
-        if job.kind in MAKE_WAY:
-            self._make_way()
-        taken = [job, *self._alike(job)]  # those that came meanwhile too
-        self._doing |= {one.id: one for one in taken}
         try:
+            if job.kind in MAKE_WAY:
+                self._make_way()
+            taken += self._alike(job)  # those that came meanwhile too
+            self._doing |= {one.id: one for one in taken}
             with span("job", **{"maisale.kind": job.kind, "maisale.lane": job.lane, "maisale.jobs": len(taken), "maisale.attempt": job.attempts}):
                 if len(taken) > 1:
                     self._indexing.do_together(taken)
                 else:
                     self._indexing.do(job)
-        except MaiSaleError as problem:  # the database refused to write how it ended
-            log.error("the end of job %s could not be stored: %s", job.id, problem)
+        except MaiSaleError as problem:  # the database refused to write how it ended, or to say what waits
+            log.error("job %s has no end yet: %s", job.id, problem)
             self._unstored |= {one.id: one for one in taken}
         finally:
             for one in taken:

@@ -3,6 +3,7 @@
 import threading
 
 from conftest import LINH
+from maisale.errors import StorageFailed
 from maisale.library.documents import add_document
 from maisale.library.embedders import Embedders
 from maisale.store import conversations, documents, jobs
@@ -60,6 +61,26 @@ def test_messages_make_way_for_a_crowd_and_are_embedded_in_one_go_then(services)
     hand.join(60)
     assert not hand.is_alive() and db.rows(stored)[0]["n"] == CROWD + 1
     assert db.rows("SELECT max(attempts) AS n FROM jobs")[0]["n"] == 1
+    work.put_back()
+
+
+def test_a_job_beside_which_the_database_fails_is_free_again_at_the_next_look(services, monkeypatch):
+    work, db = Work(services, Embedders(services), 1, threading.Event()), services.db
+    services.vectors = None
+    asked = db.write(lambda tx: conversations.accept_question(tx, LINH, None, "How long?", "t", {}))[0]
+
+    def fails(*_):
+        raise StorageFailed("The disk is full.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(jobs, "claim_alike", fails)
+        work.take(jobs.due(db, 1)[0])
+    assert jobs.due(db, 1) == []
+    work.sweep()
+    while due := jobs.due(db, 1):
+        work.take(due[0])
+    assert db.rows("SELECT count(*) AS n FROM chunks WHERE message_id = :id", id=asked.message_id)[0]["n"] == 1
+    assert db.rows("SELECT DISTINCT state FROM jobs") == [{"state": "done"}]
     work.put_back()
 
 
