@@ -133,7 +133,8 @@ class KeptIndex(VectorIndex, Protocol):
 
     def count(self, tenant_id: str, embedder: str, kind: str) -> int: ...
 
-    def keys(self, tenant_id: str, embedder: str, kind: str) -> set[str]: ...
+    def keys(self, tenant_id: str, embedder: str, kind: str, among: Sequence[str] = ()) -> set[str]:
+        """What it holds, found by a search or not. among: only of these, when there are any."""
 
 
 class LexicalIndex(Protocol):

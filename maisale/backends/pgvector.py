@@ -161,12 +161,15 @@ class PgVectorIndex:
         with self._trouble("count") as connection:
             return connection.execute(f'SELECT count(*) AS n FROM "{table.name}"').fetchone()["n"]
 
-    def keys(self, tenant_id: str, embedder: str, kind: str) -> set[str]:
+    def keys(self, tenant_id: str, embedder: str, kind: str, among: Sequence[str] = ()) -> set[str]:
         table = self._table(tenant_id, embedder, kind)
         if table is None:
             return set()
         with self._trouble("list") as connection:
-            return {row["key"] for row in connection.execute(f'SELECT key FROM "{table.name}"').fetchall()}
+            sql, values = f'SELECT key FROM "{table.name}"', ()
+            if among:
+                sql, values = f"{sql} WHERE key = ANY(%s)", (list(among),)
+            return {row["key"] for row in connection.execute(sql, values).fetchall()}
 
     def _nearest(self, table: _Table, where: SearchFilter, vector: Any, limit: int) -> list[Hit]:
         named, values = "", [vector, list(where.collections)]

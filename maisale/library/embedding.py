@@ -17,6 +17,7 @@ from maisale.contracts import Embedder, KeptIndex, Transaction
 from maisale.errors import ModelFailed, ModelUnavailable
 from maisale.library.interruptions import GoOn
 from maisale.library.passages import SLICE, slices
+from maisale.library.read_back import not_held
 from maisale.records import Chunk, Job, VectorRow
 from maisale.redaction import vector_text
 from maisale.services import Services
@@ -92,10 +93,8 @@ class Embedding:
         # One of each document too: of small ones that came together this is the last look at their vectors.
         of_documents = {row.document_id: row for row in rows if row.document_id}
         sample = list({row.key: row for row in (*rows[:: max(1, len(rows) // READ_BACK)], *of_documents.values())}.values())
-        if index.lost(tenant_id, embedder, kind, sample):
-            index.upsert(tenant_id, embedder, kind, rows)
-            if lost := index.lost(tenant_id, embedder, kind, sample):
-                raise ModelFailed(f"The vector index took {len(rows)} passages and does not find {len(lost)} of them again.")
+        if gone := not_held(index, (tenant_id, embedder, kind), sample, lambda: rows):
+            raise ModelFailed(f"The vector index took {len(rows)} passages and does not hold {len(gone)} of them.")
         there = chunks.existing(self._services.db, "vectors", [row.key for row in rows])
         if gone := [row.key for row in rows if row.key not in there]:  # deleted while they were on their way
             index.delete(tenant_id, embedder, kind, gone)

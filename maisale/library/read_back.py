@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from maisale.contracts import KeptIndex, Transaction
 from maisale.errors import ModelFailed, StorageFailed
 from maisale.library.passages import SLICE, slices
-from maisale.records import Chunk, SearchFilter
+from maisale.records import Chunk, SearchFilter, VectorRow
 from maisale.redaction import words_text
 from maisale.services import Services
 from maisale.store import chunks
@@ -39,12 +39,25 @@ def read_back(services: Services, document_id: str, embedder: str, index: KeptIn
     """
     passages, sample = read_back_words(services, document_id)
     sample = sample[:: max(1, len(sample) // SAMPLE_VECTORS)]
-    if (lost := _lost_vectors(services, sample, embedder, index)) and index is not None:
-        # One vector in a thousand stands where no way through Chroma's graph leads; written again, it is linked anew.
-        index.upsert(lost[0].tenant_id, embedder, "documents", chunks.vectors_of(services.db, embedder, [chunk.key for chunk in passages]))
-        lost = _lost_vectors(services, sample, embedder, index)
-    if lost:
+    if lost := _lost_vectors(services, passages, sample, embedder, index):
         raise NotFoundAgain(f"The search by meaning does not find passage {lost[0].position + 1} again. `rebuild-index` makes the index anew.")
+
+
+def not_held(index: KeptIndex, name: tuple[str, str, str], sample: Sequence[VectorRow], rows: Callable[[], Sequence[VectorRow]]) -> list[str]:
+    """The keys of `sample` that the index lost. rows: what is written again when a search does not find them all; then they are linked anew.
+
+    name: (tenant_id, embedder, kind). What it holds then and still does not find stands where no way through its graph leads: among vectors of one template
+    there are many such. Words find it, and exact search up to services.EXACT_ROWS; no document waits for it.
+    """
+    if not index.lost(*name, sample):
+        return []
+    index.upsert(*name, rows())
+    if not (lost := index.lost(*name, sample)):
+        return []
+    held = index.keys(*name, lost)
+    if held:
+        log.warning("%d of %d vectors that were looked for are in the index, and no way through its graph leads there", len(held), len(sample))
+    return [key for key in lost if key not in held]
 
 
 def read_back_words(services: Services, document_id: str) -> tuple[list[Chunk], list[Chunk]]:
@@ -75,12 +88,16 @@ def _lost_words(services: Services, sample: Sequence[Chunk], asked: Mapping[str,
     return [chunk for chunk in said if chunk.key not in found]
 
 
-def _lost_vectors(services: Services, sample: Sequence[Chunk], embedder: str, index: KeptIndex | None) -> list[Chunk]:
+def _lost_vectors(
+    services: Services, passages: Sequence[Chunk], sample: Sequence[Chunk], embedder: str, index: KeptIndex | None
+) -> list[Chunk]:
     """Those that have a vector which finds something else. Passages that an embedder refused have none, and are told of elsewhere."""
     by_key = {chunk.key: chunk for chunk in sample}
     rows = chunks.vectors_of(services.db, embedder, list(by_key))
     if index is not None and not index.state and rows:  # until it is filled, exact search answers in its place
-        return [by_key[key] for key in index.lost(sample[0].tenant_id, embedder, "documents", rows)]
+        every = [chunk.key for chunk in passages]
+        name = (sample[0].tenant_id, embedder, "documents")
+        return [by_key[key] for key in not_held(index, name, rows, lambda: chunks.vectors_of(services.db, embedder, every))]
     lost = []
     for row in rows:
         chunk = by_key[row.key]

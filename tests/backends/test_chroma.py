@@ -47,6 +47,16 @@ def test_an_index_that_was_made_with_another_search_ef_gets_todays(tmp_path):
     second.release()
 
 
+def test_vectors_of_one_template_are_all_found(index):
+    """Equally far from each other, as passages are that differ in one number."""
+    vectors = np.eye(240, 256, dtype=np.float32) / 2
+    vectors[:, 255] = np.sqrt(0.75)
+    made = [VectorRow(f"d{at}#chunk_0", "a", f"d{at}", vector) for at, vector in enumerate(vectors)]
+    for at in range(0, 240, 48):
+        index.upsert("t", "hash", "documents", made[at : at + 48])
+        assert index.lost("t", "hash", "documents", made[: at + 48]) == []
+
+
 def test_writes_rest_only_while_somebody_asks(index, monkeypatch):
     rests, now = [], [1000.0]
     monkeypatch.setattr("maisale.backends.chroma.time.sleep", rests.append)

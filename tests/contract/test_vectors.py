@@ -239,6 +239,7 @@ def test_what_no_search_finds_is_told(kept):
     assert kept.lost("t", "hash", "documents", some) == [some[19].key]
     assert kept.lost("t", "hash", "messages", some[:2]) == [row.key for row in some[:2]]
     assert kept.keys("t", "hash", "documents") == {row.key for row in some[:19]}
+    assert kept.keys("t", "hash", "documents", [some[0].key, some[19].key]) == {some[0].key}
     assert kept.indexes() == [("t", "hash", "documents")]
 
 

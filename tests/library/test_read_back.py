@@ -66,7 +66,7 @@ def test_what_the_vector_index_lost_is_not_complete(worker, tmp_path):
     index.ready()
     worker.receive()
     try_to_the_end(worker)
-    assert worker.document().stage == "searchable" and "does not find 2 of them again" in worker.document().cause
+    assert worker.document().stage == "searchable" and "does not hold 2 of them" in worker.document().cause
     index.release()
 
 
@@ -105,6 +105,23 @@ def test_what_the_index_does_not_take_again_is_not_complete(worker, tmp_path):
     worker.db.write(lambda tx: tx.execute("UPDATE documents SET stage = 'searchable'"))
     worker.again("embed_document")
     assert worker.document().stage == "searchable" and "does not find passage 1 again" in worker.db.rows("SELECT cause FROM jobs WHERE cause <> ''")[0]["cause"]
+    index.release()
+
+
+class Astray(ChromaIndex):
+    """Holds everything, and no way through its graph leads anywhere."""
+
+    def lost(self, tenant_id, embedder, kind, rows):
+        return [row.key for row in rows]
+
+
+def test_what_the_index_holds_and_its_graph_does_not_find_is_complete(worker, tmp_path, caplog):
+    worker.services.vectors = index = Astray(ChromaFolder(tmp_path / "chroma"))
+    index.open()
+    index.ready()
+    worker.receive()
+    try_to_the_end(worker)
+    assert worker.document().stage == "complete" and not jobs.dead(worker.db) and "no way through its graph" in caplog.text
     index.release()
 
 
