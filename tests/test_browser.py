@@ -244,6 +244,33 @@ def test_a_question_typed_in_the_instant_of_new_chat_stands_and_goes_there(page)
     expect(page.locator("#chat [data-testid=user]")).to_have_count(1)
 
 
+def test_two_questions_sent_at_once_in_a_new_chat_are_one_conversation(page):
+    first, second = (f"What does a {kind} ticket to Holm cost, {time.time_ns()}?" for kind in ("return", "single"))
+    held = []
+    page.route("**/queue/join*", lambda route: held.append(route))
+    ask(page, first)
+    expect(page.locator("#composer textarea")).to_have_value("")
+    ask(page, second)
+    expect(page.locator("#composer textarea")).to_have_value("")
+    page.unroute("**/queue/join*")
+    expect(page.locator("#chat [data-testid=user]")).to_contain_text([first, second])
+    answered(page)
+    expect(page.locator(".rail [aria-current]")).to_contain_text(first[:20])
+    expect(page.locator(".rail").get_by_role("button", name=second, exact=True)).to_have_count(0)
+
+
+def test_a_refused_question_comes_back_in_front_of_what_was_typed_since(page):
+    held = []
+    page.route("**/queue/join*", lambda route: held.append(route))
+    ask(page, "What says @nwe.md?")
+    expect(page.locator("#composer textarea")).to_have_value("")
+    page.locator("#composer textarea").fill("half a thought")
+    page.unroute("**/queue/join*")
+    expect(page.locator(".under .error")).to_contain_text("No document is named")
+    expect(page.locator("#composer textarea")).to_have_value("What says @nwe.md?\nhalf a thought")
+    page.locator("#composer textarea").fill("")
+
+
 def test_a_question_that_does_not_reach_the_server_comes_back(admin, page):
     away = ["**/queue/join*", "**/queue/data*", "**/config*"]
     for pattern in away:

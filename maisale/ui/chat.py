@@ -93,7 +93,7 @@ class Chat:
         if not text.strip() and not files:
             yield Screen()
             return
-        kept = files  # until the library has them
+        back = "files"  # until the library has them
         try:
             who.start("chat")
             with self._tabs.choosing(request, conversation_id) as mine:
@@ -101,7 +101,7 @@ class Chat:
                 check_count(files)
                 if files:
                     conversation_id = mine.conversation_id = await self._conversation(who, conversation_id, text, files)
-                    kept = []
+                    back = "text"
                     async for screen in self._attach(who, conversation_id, choice, text, files):
                         yield await self._unless_left(who, request, mine, screen)
                 if text.strip():
@@ -110,7 +110,7 @@ class Chat:
                     mine.conversation_id = ack.conversation_id
                     yield await self._unless_left(who, request, mine, await asyncio.to_thread(self._asked, who, ack.conversation_id, choice))
         except MaiSaleError as problem:
-            yield self._kept(who, text, kept, problem)
+            yield Screen(composer=idle(who), under=under_composer(who.language, told(problem, who.language), back=back))
 
     async def suggested(self, conversation_id: str, choice: str, request: gr.Request, event: gr.EventData) -> AsyncIterator[Screen]:
         async for screen in self.ask({"text": acted(event).get("ask", "")}, conversation_id, choice, request):
@@ -276,11 +276,6 @@ class Chat:
     def _refused(self, who: Reader, conversation_id: str, choice: str, problem: MaiSaleError) -> Screen:
         rail = scene.rail_for(self.running().services, who, conversation_id)
         return Screen(rail=rail, under=under_composer(who.language, told(problem, who.language)))
-
-    def _kept(self, who: Reader, text: str, files: list[Path], problem: MaiSaleError) -> Screen:
-        """What was typed, and the files that nobody took, go back into the composer, with the reason under it."""
-        composer = gr.MultimodalTextbox(value={"text": text, "files": [str(path) for path in files]}, submit_btn=True, stop_btn=False)
-        return Screen(composer=composer, under=under_composer(who.language, told(problem, who.language)))
 
     async def _conversation(self, who: Reader, conversation_id: str, text: str, files: list[Path]) -> str:
         """The open conversation, or a new one for these files; only a question gives it its title."""

@@ -97,7 +97,7 @@ def test_an_empty_question_changes_nothing(services, linh):
 
 def test_a_refused_question_goes_back_into_the_box(services, linh):
     screen = on_page(services, lambda chat, *_: last(chat.ask({"text": "x" * 40_000}, "", "", request(linh))))
-    assert "40,000 characters" in part(screen, "under") and part(screen, "composer").value["text"] == "x" * 40_000
+    assert "40,000 characters" in part(screen, "under") and 'data-back="files"' in part(screen, "under")
 
 
 def test_a_question_asked_too_fast_goes_back_with_its_file_and_the_reason(services, linh, tmp_path):
@@ -105,8 +105,7 @@ def test_a_question_asked_too_fast_goes_back_with_its_file_and_the_reason(servic
     asking = request(linh, cookies="maisale_language=vi", per_second=1)
     asking.request.scope["limits"].start_work(linh.id)
     screen = on_page(services, lambda chat, *_: last(chat.ask({"text": "How much?", "files": [str(tmp_path / "note.md")]}, "", "", asking)))
-    kept = part(screen, "composer").value
-    assert "nhanh hơn mức cho phép" in part(screen, "under") and kept["text"] == "How much?" and kept["files"][0]["orig_name"] == "note.md"
+    assert "nhanh hơn mức cho phép" in part(screen, "under") and 'data-back="files"' in part(screen, "under")
     assert conversations.list_conversations(services.db, linh.scope) == []
 
 
@@ -202,7 +201,7 @@ def test_a_document_named_in_the_question_goes_before_the_chosen_one(services, l
 def test_a_name_that_nothing_bears_goes_back_into_the_box_with_the_closest(services, linh, papers):
     screen = on_page(services, lambda chat, *_: last(chat.ask({"text": "What says @nwe.md?"}, "", "", request(linh))))
     assert "No document is named &#x27;nwe.md&#x27;. The closest: new.md." in part(screen, "under")
-    assert part(screen, "composer").value["text"] == "What says @nwe.md?" and conversations.list_conversations(services.db, linh.scope) == []
+    assert 'data-back="files"' in part(screen, "under") and conversations.list_conversations(services.db, linh.scope) == []
 
 
 def test_another_team_s_document_can_be_neither_chosen_nor_named(services, linh, hoa, papers):

@@ -3,6 +3,8 @@
 // comes back, also after Gradio's reload of a page whose server was away and after a new sign-in of the same person.
 const composer = {
   question: null, // on its way
+  opened: "", // the conversation that took the last one
+  waiting: [],
   user: () => find(".rail")?.dataset.user,
   next: null, // what the box is to hold, from what it holds
   set: (next) => { composer.next = next; setTimeout(() => send("under", "click")); },
@@ -11,19 +13,35 @@ const composer = {
     composer.next = null;
     return next ? next(now) : now;
   },
+  free: () => new Promise((go) => { // one question after the other: the first of a new chat opens the conversation that the next belongs to
+    if (!composer.question) return go();
+    composer.waiting.push(go);
+    setTimeout(go, 5000); // should no answer come
+  }),
+  emptied: () => composer.set(() => ({ text: "", files: [] })),
   sent: (question) => {
     composer.question = question;
     sessionStorage.setItem("unsent", JSON.stringify({ user: composer.user(), text: question.text }));
-    composer.set(() => ({ text: "", files: [] }));
   },
-  taken: () => { composer.question = null; sessionStorage.removeItem("unsent"); },
-  unsent: (question = composer.question) => {
+  ended: () => {
     composer.question = null;
-    if (question) composer.set((now) => (now.text || now.files.length ? now : question));
+    composer.waiting.splice(0).forEach((go) => go());
+  },
+  taken: (conversation, under = "") => {
+    const back = under.match(/data-back="(\w+)"/)?.[1], { question } = composer;
+    composer.opened = conversation;
+    sessionStorage.removeItem("unsent");
+    if (back && question) composer.unsent({ ...question, files: back === "files" ? question.files : [] });
+    else composer.ended();
+  },
+  unsent: (question = composer.question) => { // in front of what was typed since
+    const both = (now) => ({ text: [question.text, now.text].filter(Boolean).join("\n"), files: [...question.files, ...now.files] });
+    if (question) composer.set((now) => (question.text && now.text.startsWith(question.text) ? now : both(now)));
+    composer.ended();
   },
   again: () => { // once the page is drawn, which Gradio may load more than once; kept until a question is taken
     const { user, text } = JSON.parse(sessionStorage.getItem("unsent") || "{}");
-    if (user !== composer.user()) composer.taken();
+    if (user !== composer.user()) sessionStorage.removeItem("unsent");
     else if (text) composer.unsent({ text, files: [] });
   },
 };

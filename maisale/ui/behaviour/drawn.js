@@ -41,10 +41,12 @@ window.maisale = {
   opened: (id) => { write({ c: id }, address().has("c") || !id); },
   asked: () => address().get("c") || "",
   sent: async (composed, here, choice) => {
+    const place = list.opens ?? here, next = list.opens === null && composer.question; // nobody waits to type before a new chat is drawn
+    composer.emptied();
+    await composer.free();
     composer.sent(composed);
-    const place = list.opens ?? here; // nobody waits to type before a new chat is drawn
     await list.done();
-    return [composed, place, choice];
+    return [composed, place || (next ? composer.opened : ""), choice];
   },
   listed: list.ended,
   taken: composer.taken,

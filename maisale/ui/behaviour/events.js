@@ -73,7 +73,7 @@ document.addEventListener("input", (event) => {
 });
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (form.matches("[action='/logout']")) composer.taken();
+  if (form.matches("[action='/logout']")) sessionStorage.removeItem("unsent");
   else if (form.matches("[data-act]")) {
     event.preventDefault();
     const sent = {};
