@@ -115,8 +115,9 @@ def is_syllable(word: str) -> bool:
 
 def main_language(texts: Iterable[str]) -> str:
     """en or vi, of a document: Vietnamese names do not make an English one Vietnamese."""
-    sample = " ".join(islice(texts, 20))[:20_000].split()
-    marked = sum(_VIETNAMESE_LETTER.search(word) is not None for word in sample)
+    head = " ".join(islice(texts, 20))[:20_000]
+    sample = head.split()
+    marked = sum(_VIETNAMESE_LETTER.search(word) is not None for word in sample) if _VIETNAMESE_LETTER.search(head) else 0
     if not marked:
         return language(" ".join(sample[:200]))  # perhaps Vietnamese without its marks
     return "vi" if marked >= VIETNAMESE_SHARE * len(sample) else "en"
@@ -171,10 +172,12 @@ _TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
 
 def estimate_tokens(text: str) -> int:
     """About how many tokens a model counts, within 13 % (English) and 8 % (Vietnamese) for 95 of 100 texts (WordPiece)."""
-    total = 0.0
-    for token in _TOKEN.findall(text):
-        total += _token_cost(token)
-    return round(total)
+    return round(token_cost(text))
+
+
+def token_cost(text: str) -> float:
+    """The same before it is rounded: of texts with room between them it can be added up."""
+    return sum(map(_token_cost, _TOKEN.findall(text)))
 
 
 @lru_cache(maxsize=50_000)

@@ -33,7 +33,7 @@ MOST_VALUES = 5000  # of an $in filter; 40,000 are refused by SQLite
 # Vectors of one template lie equally far from each other, and the graph loses its way among them: of 150 passages that differ in one number it finds 66
 # with M 32 and all with M 64, which costs real text nothing (10,000 passages: written in 24 s instead of 26, asked in 12 ms instead of 10).
 # Each persist rewrites the whole file, and only a persist can be torn: it comes every 5,000 vectors instead of 1,000.
-HNSW = {"space": "cosine", "ef_construction": 200, "ef_search": 1200, "max_neighbors": 64, "sync_threshold": 5000}
+HNSW = {"space": "cosine", "ef_construction": 100, "ef_search": 1200, "max_neighbors": 64, "sync_threshold": 2000}
 
 
 class Home(Protocol):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from maisale.text import estimate_tokens, main_language, sentences
+from maisale.text import main_language, sentences, token_cost
 
 CHUNK_TOKENS = {"en": 256, "vi": 384}  # as many words in both; English 256 finds most in 1000 tokens of context (384 .885, 512 .865), Vietnamese 384 (R@1 +.04)
 LONGEST = 1.5  # times a chunk that a table or a block of code may take before it is cut
@@ -47,10 +47,10 @@ class _Block:
     text: str
     heading: str
     kind: str  # prose, table or code
-    tokens: int = field(init=False)
+    tokens: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.tokens = estimate_tokens(self.text)
+        self.tokens = token_cost(self.text)
 
 
 def chunk_text(parts: Sequence[Part]) -> list[Piece]:
@@ -62,8 +62,8 @@ def chunk_text(parts: Sequence[Part]) -> list[Piece]:
         for blocks in _sections(_blocks(part.text, path)):
             heading = blocks[0].heading
             place = part.place or (f"section {heading.rsplit(' > ', 1)[-1]}" if heading else "")
-            for text in _pack(blocks, most):
-                found.append(Piece(text, heading, place, len(found), estimate_tokens(text)))
+            for text, tokens in _pack(blocks, most):
+                found.append(Piece(text, heading, place, len(found), round(tokens)))
     return found
 
 
@@ -120,9 +120,9 @@ def _sections(blocks: Iterator[_Block]) -> Iterator[list[_Block]]:
         yield run
 
 
-def _pack(blocks: list[_Block], most: int) -> list[str]:
-    """Texts of up to `most` tokens; a small rest at the end joins the text before it."""
-    texts: list[tuple[str, int]] = []
+def _pack(blocks: list[_Block], most: int) -> list[tuple[str, float]]:
+    """Texts of up to `most` tokens, each with its tokens; a small rest at the end joins the text before it."""
+    texts: list[tuple[str, float]] = []
     for text, tokens, joint in _pieces(blocks, most):
         before, size = texts[-1] if texts else ("", 0)
         if texts and size + tokens <= most:
@@ -132,10 +132,10 @@ def _pack(blocks: list[_Block], most: int) -> list[str]:
     if len(texts) > 1 and texts[-1][1] < SMALL * most:
         (before, size), (rest, tokens) = texts[-2:]
         texts[-2:] = [(f"{before}\n\n{rest}", size + tokens)]
-    return [text for text, _ in texts]
+    return texts
 
 
-def _pieces(blocks: list[_Block], most: int) -> Iterator[tuple[str, int, str]]:
+def _pieces(blocks: list[_Block], most: int) -> Iterator[tuple[str, float, str]]:
     """(text, tokens, what joins it to the text before): whole blocks, or the pieces of one that is too long."""
     for block in blocks:
         room = most if block.kind == "prose" else most * LONGEST
@@ -143,10 +143,10 @@ def _pieces(blocks: list[_Block], most: int) -> Iterator[tuple[str, int, str]]:
             yield block.text, block.tokens, "\n\n"
         elif block.kind == "prose":
             for number, sentence in enumerate(_prose(block.text, most)):
-                yield sentence, estimate_tokens(sentence), " " if number else "\n\n"
+                yield sentence, token_cost(sentence), " " if number else "\n\n"
         else:
             for text in _rows(block, most):
-                yield text, estimate_tokens(text), "\n\n"
+                yield text, token_cost(text), "\n\n"
 
 
 def _prose(text: str, most: int) -> Iterator[str]:
@@ -158,11 +158,11 @@ def _prose(text: str, most: int) -> Iterator[str]:
 
 
 def _cut(text: str, most: int) -> Iterator[str]:
-    tokens = estimate_tokens(text)
+    tokens = token_cost(text)
     if tokens <= most:
         yield text
         return
-    size = max(40, len(text) * most // tokens)  # characters
+    size = max(40, int(len(text) * most / tokens))  # characters
     start = 0
     while start < len(text):
         end = min(len(text), start + size)
@@ -176,10 +176,10 @@ def _rows(block: _Block, most: int) -> Iterator[str]:
     """A long table or block of code in pieces, cut between lines; each piece of a table begins with its head."""
     lines = [piece for line in block.text.split("\n") for piece in _cut(line, most)] if block.kind == "table" else block.text.split("\n")
     head = lines[:2] if block.kind == "table" and len(lines) > 2 and re.fullmatch(r"[\s|:-]+", lines[1]) else []
-    head_tokens = estimate_tokens("\n".join(head))
+    head_tokens = token_cost("\n".join(head))
     kept, size = list(head), head_tokens
     for line in lines[len(head) :]:
-        tokens = estimate_tokens(line)
+        tokens = token_cost(line)
         if size + tokens > most and len(kept) > len(head):
             yield "\n".join(kept)
             kept, size = list(head), head_tokens

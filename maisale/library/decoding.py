@@ -27,6 +27,7 @@ _OLD_FONTS = [
 _CONTROL = re.compile("[\0-\b\x0e-\x1f\x7f]")
 # Control, invisible and direction characters, lone surrogates, and the tag characters that hide text from people but not from models.
 _UNSEEN = re.compile("[\0-\b\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u200b\u2060\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]")
+_BEYOND_TYPING = re.compile("[^\n\t -~]")
 # Letters for printing and spaces of a width, by which a word or a phrase would not be found; NFC leaves them.
 _SAME = str.maketrans({**dict(zip("ﬀﬁﬂﬃﬄﬅﬆ", ["ff", "fi", "fl", "ffi", "ffl", "st", "st"], strict=True)), **dict.fromkeys("\u00a0\u2007\u202f", " ")})
 _LINE_END = re.compile("\r\n?|[\x0b\x85\u2028]")
@@ -48,16 +49,17 @@ def decode(data: bytes, name: str) -> str:
 
 def old_vietnamese(text: str) -> str:
     """"TCVN3" or "VNI" when `text` is made of the letters of such a font, which only it shows as Vietnamese; else nothing."""
-    head = text[:100_000]
-    words = len(re.findall(r"\w+", head))
+    head = "" if text.isascii() else text[:100_000]
     for font, pattern in _OLD_FONTS:
-        if len(pattern.findall(head)) > max(4, OLD_FONT_WORDS * words):
+        if (seen := len(pattern.findall(head))) > 4 and seen > OLD_FONT_WORDS * len(re.findall(r"\w+", head)):
             return font
     return ""
 
 
 def clean(text: str) -> str:
     """`text` as people see it: composed letters (NFC), no ligatures, \\n at line ends, no control or invisible characters."""
+    if not _BEYOND_TYPING.search(text):
+        return text
     lines = _LINE_END.sub("\n", _PARAGRAPH_END.sub("\n\n", text))
     return unicodedata.normalize("NFC", _UNSEEN.sub("", lines).translate(_SAME))
 

@@ -16,7 +16,7 @@ from maisale.records import Chunk, SearchFilter, VectorRow
 from maisale.redaction import words_text
 from maisale.services import Services
 from maisale.store import chunks
-from maisale.text import content_words, words
+from maisale.text import STOP_EN, STOP_VI, words
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ SAMPLE_VECTORS = 2  # of them, by their vectors: 6 ms each in Chroma, twice what
 ASKED = 4  # words of a passage; each is looked up in every segment of two indexes
 ANSWERS = 5
 SAME = 0.9999  # cosine
+_SAY_LITTLE = STOP_EN | STOP_VI
 WORDS_LOST = "Its passages were read, and a search for their own words does not find them."
 
 
@@ -74,9 +75,8 @@ def _telling_words(passages: Sequence[Chunk], sample: Sequence[Chunk]) -> dict[s
     """key -> what is asked for: the words of a passage that fewest others of its document hold. The rows of a table all hold its head."""
     held = {}
     for chunk in passages:
-        found = dict.fromkeys(words(words_text(chunk)))
-        about = found.keys() & set(content_words(chunk.sought[2]))
-        held[chunk.key] = [word for word in found if word in about] or list(found)
+        of_text = dict.fromkeys(words(chunk.sought[2]))
+        held[chunk.key] = [word for word in of_text if word not in _SAY_LITTLE] or list(dict.fromkeys(words(words_text(chunk))))
     seen = Counter(word for found in held.values() for word in found)
     return {chunk.key: sorted(held[chunk.key], key=seen.__getitem__)[:ASKED] for chunk in sample}
 
