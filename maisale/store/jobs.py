@@ -120,6 +120,15 @@ def keep(tx: Transaction, job_ids: Sequence[str], lease_s: float = LEASE_S) -> i
     return tx.execute(sql, lease=time.time() + lease_s, ids=list(job_ids), soon=time.time() + lease_s / 2)
 
 
+def left_alone(db: Database, for_s: float) -> bool:
+    """Whether something has been due for so long while nobody, on any machine, does anything."""
+    now = time.time()
+    waits = "state = 'pending' AND next_at < :before"
+    works = "state = 'running' AND lease_until >= :now"
+    sql = f"SELECT 1 FROM jobs WHERE {waits} AND NOT EXISTS (SELECT 1 FROM jobs WHERE {works}) LIMIT 1"
+    return bool(db.rows(sql, before=now - for_s, now=now))
+
+
 def wanted(db: Database, job: Job) -> bool:
     """Whether the job is still to be done: it was not cancelled, nor its subject deleted."""
     return bool(db.rows("SELECT 1 FROM jobs WHERE id = :id AND state = 'running'", id=job.id))

@@ -18,7 +18,7 @@ from maisale.library import dead_letters, progress
 from maisale.ops import acks, receipts
 from maisale.records import PUBLIC_TENANT, Caller, Named, Reply, Scope
 from maisale.services import Services
-from maisale.store import accounts, conversations, documents, ledger, quota
+from maisale.store import accounts, conversations, documents, jobs, ledger, quota
 from maisale.text import fold
 from maisale.ui import documents as documents_html
 from maisale.ui import panels, people_page, rail
@@ -94,8 +94,8 @@ class WorkerWatch:
         self._missed_since: float | None = None
 
     def away(self, services: Services) -> bool:
-        if services.vectors is None:
-            return False  # nothing is asked of it, so nothing is known of it
+        if services.vectors is None or services.settings.index == "pgvector":
+            return jobs.left_alone(services.db, WORKER_MAY_MISS_S)  # nothing else is asked of it, and it may be on another machine
         try:
             services.vectors.health()
         except IndexUnavailable:

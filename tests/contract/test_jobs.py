@@ -35,6 +35,20 @@ def test_a_finished_job_is_never_claimed_again(db):
     assert jobs.claim(db, job.id) is None and jobs.due(db, 9) == []
 
 
+def test_what_is_due_while_nobody_works_is_left_alone(db):
+    assert not jobs.left_alone(db, 20)
+    waiting = add(db)
+    assert not jobs.left_alone(db, 20)
+    make_due(db, waiting)
+    assert jobs.left_alone(db, 20)
+    others = jobs.claim(db, add(db, lane="bulk"))
+    assert not jobs.left_alone(db, 20)
+    db.write(lambda tx: tx.execute("UPDATE jobs SET lease_until = 1 WHERE id = :id", id=others.id))
+    assert jobs.left_alone(db, 20)
+    jobs.claim(db, waiting)
+    assert not jobs.left_alone(db, 20)
+
+
 def test_a_job_whose_lease_lapsed_is_claimed_by_another_and_costs_no_attempt(db):
     job_id = add(db)
     jobs.claim(db, job_id, lease_s=-1)

@@ -90,6 +90,15 @@ def test_a_question_is_stored_shown_and_answered(services, linh):
     assert part(followed, "chat")[-1]["content"] and 'class="sources"' in part(followed, "sources")
 
 
+def test_a_worker_that_leaves_work_lying_is_told_of_where_the_index_does_not_need_it(services, linh):
+    services.vectors = None
+    services.db.write(lambda tx: jobs.add(tx, linh.tenant_id, "read_document", "paper"))
+    banners = [part(on_page(services, lambda chat, *_: chat.load("", "", request(linh))), "banners")]
+    services.db.write(lambda tx: tx.execute("UPDATE jobs SET next_at = next_at - 60"))
+    banners.append(part(on_page(services, lambda chat, *_: chat.load("", "", request(linh))), "banners"))
+    assert ["The worker does not answer." in one for one in banners] == [False, True]
+
+
 def test_an_empty_question_changes_nothing(services, linh):
     screen = on_page(services, lambda chat, *_: last(chat.ask({"text": "  ", "files": []}, "", "", request(linh))))
     assert all(value == gr.skip() for value in screen)
