@@ -23,7 +23,7 @@ from maisale.store import conversations, jobs
 log = logging.getLogger(__name__)
 
 SWEEP_S = 5.0
-TOGETHER = 32  # messages, or small documents, that are embedded at once
+TOGETHER = {"embed_message": 32, "embed_document": 32, "read_document": 8}  # messages, or small documents, that are done at once
 PRUNE_S = 3600.0  # between two looks for jobs that ended long ago
 PRUNED = 500  # removed in one transaction
 CROWD = 20  # people who wait for an answer, from which on documents and messages make way
@@ -133,12 +133,14 @@ class Work:
 
     def _alike(self, job: Job) -> list[Job]:
         """Messages, or small documents, that wait with this one: alone each costs six commits and a write to the index, which a crowd's questions feel."""
-        if job.kind not in ("embed_message", "embed_document") or job.payload or job.attempts > 1:
+        if job.kind not in TOGETHER or job.payload or job.attempts > 1:
+            return []
+        if job.kind in jobs.OF_DOCUMENTS and not jobs.small(self._services.db, job):
             return []
         # A model takes a second for each passage: the first document need not wait for the last.
-        if job.kind == "embed_document" and not (jobs.small(self._services.db, job) and self._indexing.wait_for_no_model()):
+        if job.kind == "embed_document" and not self._indexing.wait_for_no_model():
             return []
-        return jobs.claim_alike(self._services.db, job, TOGETHER - 1)
+        return jobs.claim_alike(self._services.db, job, TOGETHER[job.kind] - 1)
 
     def _bury(self, tx: Transaction) -> None:
         for job in jobs.bury(tx):

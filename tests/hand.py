@@ -62,7 +62,8 @@ class Worker:
 
         def row(tx):
             place = documents.collection_named(tx, LINH, "Knowledge")
-            documents.receive_document(tx, LINH, place, document_id=document_id, title=name, source=name, media_type="", size=1, content_hash="")
+            size = len(text.encode())
+            documents.receive_document(tx, LINH, place, document_id=document_id, title=name, source=name, media_type="", size=size, content_hash="")
             jobs.add(tx, LINH.tenant_id, "read_document", document_id)
             return place
 

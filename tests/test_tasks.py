@@ -93,5 +93,5 @@ def test_small_files_that_wait_are_embedded_in_one_go(services, tmp_path):
     work.take(jobs.due(db, 1)[0])
     assert documents.stage_counts(db) == {"complete": 40}
     begun = "SELECT count(*) AS n FROM stages WHERE stage = 'embedding' AND reached_at < (SELECT min(reached_at) FROM stages WHERE stage = 'embedded')"
-    assert db.rows(begun)[0]["n"] == TOGETHER
+    assert db.rows(begun)[0]["n"] == TOGETHER["embed_document"]
     work.put_back()

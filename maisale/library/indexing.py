@@ -20,7 +20,7 @@ from maisale.library.embedders import Embedders
 from maisale.library.embedding import Embedding
 from maisale.library.interruptions import Cancelled, GoOn, Stopping
 from maisale.library.messages import known_numbers, write_message
-from maisale.library.passages import Passages
+from maisale.library.passages import Passages, Version
 from maisale.library.read_back import WORDS_LOST, read_back, read_back_words
 from maisale.library.reader_process import Reader
 from maisale.library.redacting import Redacting, redacted_chunks
@@ -54,6 +54,11 @@ class Indexing:
             "remove_vectors": self._remove_vectors,
             "redact_tenant": Redacting(services, self._stopping).redact_tenant,
         }
+        self._at_once: dict[str, Callable[[Sequence[Job]], None]] = {
+            "read_document": self._read_documents,
+            "embed_document": self._embed_documents,
+            "embed_message": self._embed_messages,
+        }
 
     def close(self) -> None:
         self._reader.close()
@@ -86,7 +91,7 @@ class Indexing:
         """Does claimed jobs of one kind, none of which was tried before: one by one when they cannot be done together."""
         if len(taken) > 1:
             try:
-                return self._embed_messages(taken) if taken[0].kind == "embed_message" else self._embed_documents(taken)
+                return self._at_once[taken[0].kind](taken)
             except Exception as problem:  # one by one each gets its own end, and its own cause
                 log.info("%d jobs (%s) are done one by one: %s", len(taken), taken[0].kind, type(problem).__name__)
         for job in taken:
@@ -111,21 +116,33 @@ class Indexing:
         row = documents.document_row(self._services.db, job.subject_id)
         if row is None:
             return
-        path = self._services.settings.files_dir / row["id"]
         try:
-            if not path.is_file():
-                raise Unreadable(f"The file of {row['title']} is gone from the server. Add it again.")
-            parts = self._reader.read(path, row["title"], GoOn(self._services.db, job, self._stopping))
-            read = Reached("read", time.time(), sum(len(part.text) for part in parts))
-            if read.counted > LONG:
-                self._passages.note(job, [read])
-            pieces = chunk_text(parts)
+            version = self._version(job, row)
         except Unreadable as problem:
             self._fail(job, str(problem))
             return
+        self._passages.replace(version)
+
+    def _read_documents(self, taken: Sequence[Job]) -> None:
+        """Small files, exchanged in one transaction. Raises when anything is in the way of one."""
+        rows = [documents.document_row(self._services.db, job.subject_id) for job in taken]
+        if None in rows:
+            raise Cancelled("One of them was deleted.")
+        self._passages.replace_together([self._version(job, row) for job, row in zip(taken, rows, strict=True)])
+
+    def _version(self, job: Job, row: Mapping[str, Any]) -> Version:
+        """What the file of a document says now. row: of the table documents. Raises Unreadable, Cancelled or Stopping."""
+        path = self._services.settings.files_dir / row["id"]
+        if not path.is_file():
+            raise Unreadable(f"The file of {row['title']} is gone from the server. Add it again.")
+        parts = self._reader.read(path, row["title"], GoOn(self._services.db, job, self._stopping))
+        read = Reached("read", time.time(), sum(len(part.text) for part in parts))
+        if read.counted > LONG:
+            self._passages.note(job, [read])
+        pieces = chunk_text(parts)
         chunked = Reached("chunked", time.time(), len(pieces))
         made, counts = document_chunks(row, pieces, privacy.key_to_redact(self._services.db, row["tenant_id"]))
-        self._passages.replace(job, row["owner_id"], made, [read, chunked], counts)
+        return Version(job, row["owner_id"], made, [read, chunked], counts)
 
     def _fail(self, job: Job, cause: str) -> None:
         """The document has failed for good; passages of an earlier version must not answer for it."""

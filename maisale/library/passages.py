@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from dataclasses import replace as with_key
 
 from maisale.contracts import LexicalIndex, Transaction
@@ -21,35 +22,59 @@ SLICE = 200  # chunks in one transaction: other processes wait for its end, abou
 _COMING, _GOING = "+#", "-#"
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a document is to say from now on."""
+
+    job: Job
+    owner_id: str
+    made: Sequence[Chunk]
+    reached: list[Reached]  # what its ledger does not say yet
+    identifiers: Mapping[str, int] | None  # how many of each kind were found; None: the tenant's are not looked for
+
+
 class Passages:
     """Writes passages with their words. For several threads, each with a job of its own."""
 
     def __init__(self, services: Services):
         self._services = services
 
-    def replace(self, job: Job, owner_id: str, made: Sequence[Chunk], reached: list[Reached], identifiers: Mapping[str, int] | None) -> None:
-        """The document's passages and their words, searchable in one step; adds what comes next. reached: what its ledger does not say yet.
-
-        identifiers: how many of each kind were found; None: the tenant's are not looked for.
-
-        Raises Cancelled; then its passages are those of before.
-        """
-        old = chunks.chunks_of(self._services.db, job.subject_id)
-        if max(len(old), len(made)) > SLICE:
-            self.note(job, reached)
-            added = self._exchange(job, owner_id, old, made, identifiers)
+    def replace(self, version: Version) -> None:
+        """The document's passages and their words, searchable in one step; adds what comes next. Raises Cancelled; then its passages are those of before."""
+        job, old = version.job, chunks.chunks_of(self._services.db, version.job.subject_id)
+        if max(len(old), len(version.made)) > SLICE:
+            self.note(job, version.reached)
+            added = self._exchange(version, old)
         else:
+            added = self._write_for_document(job, lambda tx: self._exchange_at_once(tx, version, old))
+        self._wake(added or [])
 
-            def work(tx: Transaction) -> list[str]:
-                ledger.note_all(tx, job.subject_id, reached)
-                self.remove(tx, old)
-                chunks.insert_chunks(tx, owner_id, made)
-                self._services.words.add(tx, made)
-                return self._searchable(tx, job, old, made, identifiers)
+    def replace_together(self, versions: Sequence[Version]) -> None:
+        """Short versions of several documents in one transaction. Raises Cancelled when one of them is not wanted any more; then none was exchanged."""
+        old = [chunks.chunks_of(self._services.db, version.job.subject_id) for version in versions]
+        if max(len(some) for some in (*old, *(version.made for version in versions))) > SLICE:
+            raise OverflowError("one of them is too long for one transaction")
 
-            added = self._write_for_document(job, work)
-        for job_id in added or []:
+        def work(tx: Transaction) -> list[str]:
+            added = []
+            for version, before in zip(versions, old, strict=True):
+                if not jobs.renew(tx, version.job) or not documents.document_row(tx, version.job.subject_id):
+                    raise Cancelled("It was cancelled.")
+                added += self._exchange_at_once(tx, version, before)
+            return added
+
+        self._wake(self._services.db.write(work, bulk=versions[0].job.lane == "bulk"))
+
+    def _wake(self, job_ids: Sequence[str]) -> None:
+        for job_id in job_ids:
             self._services.wake(job_id)
+
+    def _exchange_at_once(self, tx: Transaction, version: Version, old: Sequence[Chunk]) -> list[str]:
+        ledger.note_all(tx, version.job.subject_id, version.reached)
+        self.remove(tx, old)
+        chunks.insert_chunks(tx, version.owner_id, version.made)
+        self._services.words.add(tx, version.made)
+        return self._searchable(tx, version, old)
 
     def note(self, job: Job, reached: list[Reached]) -> None:
         """What takes time is in the ledger, and in the document's state, before it is over."""
@@ -60,15 +85,14 @@ class Passages:
 
         self._write_for_document(job, work)
 
-    def _exchange(
-        self, job: Job, owner_id: str, old: Sequence[Chunk], made: Sequence[Chunk], identifiers: Mapping[str, int] | None
-    ) -> list[str] | None:
+    def _exchange(self, version: Version, old: Sequence[Chunk]) -> list[str] | None:
         """Brings a long version in slices under keys of its own, which no search shows, and exchanges the keys in one short transaction."""
+        job = version.job
         self.clear_aside(job)
-        for part in slices(made, SLICE):
+        for part in slices(version.made, SLICE):
 
             def bring(tx: Transaction, part: Sequence[Chunk] = part) -> None:
-                chunks.insert_chunks(tx, owner_id, part, "incoming_chunks")
+                chunks.insert_chunks(tx, version.owner_id, part, "incoming_chunks")
                 self._services.words.add(tx, [with_key(chunk, key=chunk.key.replace("#", _COMING, 1)) for chunk in part])
 
             self._write_for_document(job, bring)
@@ -78,7 +102,7 @@ class Passages:
                 self._services.words.rename(tx, job.tenant_id, "documents", job.subject_id + before, job.subject_id + after)
             chunks.delete_chunks(tx, [chunk.key for chunk in old])
             chunks.show_incoming(tx, job.subject_id)
-            return self._searchable(tx, job, old, made, identifiers)
+            return self._searchable(tx, version, old)
 
         return self._write_for_document(job, exchange)
 
@@ -118,9 +142,8 @@ class Passages:
 
         return self._services.db.write(unless_deleted, bulk=job.lane == "bulk")
 
-    def _searchable(
-        self, tx: Transaction, job: Job, old: Sequence[Chunk], made: Sequence[Chunk], identifiers: Mapping[str, int] | None
-    ) -> list[str]:
+    def _searchable(self, tx: Transaction, version: Version, old: Sequence[Chunk]) -> list[str]:
+        job, made, identifiers = version.job, version.made, version.identifiers
         documents.note_identifiers(tx, job.subject_id, identifiers)
         tenant_id = made[0].tenant_id if made else job.tenant_id
         if privacy.redacts(tx, tenant_id) != (identifiers is not None):  # chosen otherwise while the file was read

@@ -23,13 +23,13 @@ from maisale.errors import Unreadable
 from maisale.library.chunking import Part
 from maisale.library.reading import check_kind, read
 from maisale.pipes import receive
+from maisale.store.jobs import PLAIN
 
 READ_S = 120.0  # for one file; a PDF of 1,000 pages takes about 10
 MEMORY_MB = 2048  # of addresses; a process that has read a PDF has about 500
 FILES = 200  # read by one process
 ANSWER_MB = 200  # of text out of one file
 PLAIN_BYTES = 1 << 20  # of plain text that the worker reads itself: half a second and 20 MB at the worst
-PLAIN = (".md", ".markdown", ".txt", ".text", ".rst", ".log")  # a table of 8,000 rows with a column each of its own has 64 million cells
 
 
 class Reader:
@@ -45,6 +45,7 @@ class Reader:
         Raises Unreadable also for a file that takes too long or too much memory.
         """
         check_kind(name)
+        # Plain text only: a table of 8,000 rows with a column each of its own has 64 million cells.
         if Path(name).suffix.lower() in PLAIN and path.stat().st_size <= PLAIN_BYTES:
             return read(path, name)
         process = self._take()

@@ -30,11 +30,15 @@ FURTHEST_S = 900.0  # ahead of now no job is put: what is due later, or leased f
 
 PRUNED_S = 7 * 86400.0  # how long an ended job is kept that nobody has to look at
 OF_DOCUMENTS = ("read_document", "embed_document")
-SMALL = 10  # passages of a document that is done together with others
+SMALL = 10  # passages of a document that is embedded together with others
+SMALL_BYTES = 16_384  # of a file that is read together with others, and
+PLAIN = (".md", ".markdown", ".txt", ".text", ".rst", ".log")  # the endings of its name: such files are read in proportion to their length
 
 _JOB = "id, kind, subject_id, lane, state, attempts, cause, tenant_id, payload, ended_at"
 _COME = f"(next_at <= :now OR next_at > :now + {FURTHEST_S})"
 _LAPSED = f"state = 'running' AND (lease_until < :now OR lease_until > :now + {FURTHEST_S})"
+_PLAIN = " OR ".join(f"lower(d.title) LIKE '%{ending}'" for ending in PLAIN)
+_SMALL = {"embed_document": f"d.chunks <= {SMALL}", "read_document": f"d.size <= {SMALL_BYTES} AND ({_PLAIN})"}
 _DUE = f"((state = 'pending' AND {_COME}) OR ({_LAPSED} AND crashes < {CRASHES - 1}))"
 
 
@@ -92,7 +96,7 @@ def claim(db: Database, job_id: str, lanes: Sequence[str] = LANES, lease_s: floa
 
 def small(db: Database, job: Job) -> bool:
     """Whether the job is about a document that can be done together with others."""
-    return bool(db.rows(f"SELECT 1 FROM documents WHERE id = :id AND chunks <= {SMALL}", id=job.subject_id))
+    return bool(db.rows(f"SELECT 1 FROM documents AS d WHERE d.id = :id AND {_SMALL[job.kind]}", id=job.subject_id))
 
 
 def claim_alike(db: Database, job: Job, limit: int, lease_s: float = LEASE_S) -> list[Job]:
@@ -100,7 +104,7 @@ def claim_alike(db: Database, job: Job, limit: int, lease_s: float = LEASE_S) ->
     now = time.time()
     fresh = f"""kind = :kind AND lane = :lane AND payload = '' AND state = 'pending' AND attempts = 0 AND crashes = 0 AND {_COME}"""
     if job.kind in OF_DOCUMENTS:
-        fresh += f" AND EXISTS (SELECT 1 FROM documents AS d WHERE d.id = subject_id AND d.chunks <= {SMALL})"
+        fresh += f" AND EXISTS (SELECT 1 FROM documents AS d WHERE d.id = subject_id AND {_SMALL[job.kind]})"
     values = {"kind": job.kind, "lane": job.lane, "now": now}
     if not db.rows(f"SELECT 1 FROM jobs WHERE {fresh} LIMIT 1", **values):
         return []

@@ -345,6 +345,59 @@ def test_small_documents_that_wait_become_complete_together(worker, index):
     assert jobs.counts(worker.db) == {"pending": 0, "running": 0, "done": 6, "dead": 0}
 
 
+def waits(worker, name, text, title=""):
+    """Received, and not read yet."""
+    worker.receive(text, title or f"{name}.md", name)
+
+
+def test_small_plain_files_that_wait_are_read_together_and_no_other(worker):
+    waits(worker, "a", TEXT)
+    waits(worker, "b", "# Opening\n\nThe shop opens at nine.", "b.TXT")
+    waits(worker, "table", "name,age\nAn,4\n", "table.csv")
+    waits(worker, "long", "The shop opens at nine. " * 1000)
+    taken = claimed(worker)
+    assert {job.subject_id for job in taken} == {"a", "b"}
+    worker.indexing.do_together(taken)
+    assert stages(worker) == {"a": "searchable", "b": "searchable", "table": "received", "long": "received"}
+    assert worker.keys("chunks") == ["a#chunk_0", "a#chunk_1", "b#chunk_0"]
+    assert [one.stage for one in ledger.of_document(worker.db, "b")] == ["received", "read", "chunked", "redacted", "searchable"]
+    worker.work()
+    assert set(stages(worker).values()) == {"complete"}
+
+
+def test_of_files_read_together_a_bad_one_fails_alone(worker):
+    waits(worker, "a", TEXT)
+    waits(worker, "empty", " \n")
+    waits(worker, "b", TEXT)
+    worker.indexing.do_together(claimed(worker))
+    assert stages(worker) == {"a": "searchable", "empty": "failed", "b": "searchable"}
+    assert worker.keys("chunks") == ["a#chunk_0", "a#chunk_1", "b#chunk_0", "b#chunk_1"]
+
+
+def test_of_files_read_together_one_that_was_deleted_or_cancelled_meanwhile_stays_so(worker):
+    for name in "abc":
+        waits(worker, name, TEXT)
+    taken = claimed(worker)
+    worker.db.write(lambda tx: (jobs.cancel(tx, "b"), tx.execute("DELETE FROM documents WHERE id = 'b'"), jobs.cancel(tx, "c")))
+    worker.indexing.do_together(taken)
+    assert stages(worker) == {"a": "searchable", "c": "received"} and worker.keys("chunks") == ["a#chunk_0", "a#chunk_1"]
+    assert jobs.counts(worker.db)["running"] == 0
+
+
+def test_a_new_version_of_each_is_exchanged_together(worker):
+    for name in "ab":
+        waits(worker, name, TEXT)
+    worker.work()
+    for name in "ab":
+        (worker.services.settings.files_dir / name).write_text("# Prices\n\nThe kettle costs forty euros.")
+        worker.db.write(lambda tx, name=name: jobs.add(tx, LINH.tenant_id, "read_document", name))
+    worker.db.write(lambda tx: tx.execute("UPDATE documents SET stage = 'received'"))
+    worker.indexing.do_together(claimed(worker))
+    assert worker.keys("chunks") == ["a#chunk_0", "b#chunk_0"] and set(stages(worker).values()) == {"searchable"}
+    worker.work()
+    assert set(stages(worker).values()) == {"complete"} and worker.keys("vectors") == ["a#chunk_0", "b#chunk_0"]
+
+
 def test_a_large_document_is_done_alone(worker):
     read(worker, "large", text="\n\n".join(f"# Part {n}\n\nThe filter of purifier {n} lasts {n} months." for n in range(jobs.SMALL + 1)))
     read(worker, "a", "b")
