@@ -132,8 +132,8 @@ class Work:
             self._unstored.pop(job.id, None)
 
     def _alike(self, job: Job) -> list[Job]:
-        """Messages, or small documents, that wait with this one: alone each costs six commits and a write to the index, which a crowd's questions feel."""
-        if job.kind not in TOGETHER or job.payload or job.attempts > 1:
+        """Messages, or small documents, that wait with this one: alone each costs several commits, and a vector a write to the index, which a crowd feels."""
+        if job.kind not in TOGETHER or job.payload or job.attempts > 1 or jobs.crashed(self._services.db, job):
             return []
         if job.kind in jobs.OF_DOCUMENTS and not jobs.small(self._services.db, job):
             return []

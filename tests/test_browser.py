@@ -257,6 +257,30 @@ def test_two_questions_sent_at_once_in_a_new_chat_are_one_conversation(page):
     answered(page)
     expect(page.locator(".rail [aria-current]")).to_contain_text(first[:20])
     expect(page.locator(".rail").get_by_role("button", name=second, exact=True)).to_have_count(0)
+    assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_two_questions_that_do_not_reach_the_server_both_come_back_and_go_nowhere_else(admin, page):
+    older, first, second = (f"What does a {kind} ticket to Holm cost, {time.time_ns()}?" for kind in ("return", "single", "group"))
+    ask(page, older)
+    expect(page.locator(".rail [aria-current]")).to_contain_text(older[:20])
+    answered(page)
+    page.get_by_role("button", name="New chat").click()
+    expect(page.locator("#chat [data-testid=user]")).to_have_count(0)
+    held = []
+    page.route("**/queue/join*", lambda route: held.append(route))
+    ask(page, first)
+    until(page, lambda: any("single" in (one.request.post_data or "") for one in held), "the first is on its way")
+    ask(page, second)
+    expect(page.locator("#composer textarea")).to_have_value("")
+    page.route("**/queue/join*", lambda route: route.continue_())
+    for route in held:
+        route.abort() if "single" in (route.request.post_data or "") else route.continue_()
+    expect(page.locator("#composer textarea")).to_have_value(f"{first}\n{second}")  # Gradio 6.31 loads the page anew
+    page.locator("#composer textarea").fill("")
+    ready(page).locator(".rail").get_by_role("button", name=older, exact=True).click()
+    expect(page.locator("#chat [data-testid=user]")).to_have_count(1)
+    admin.complaints.clear()  # the browser's, of the request that failed
 
 
 def test_a_refused_question_comes_back_in_front_of_what_was_typed_since(page):

@@ -95,3 +95,14 @@ def test_small_files_that_wait_are_embedded_in_one_go(services, tmp_path):
     begun = "SELECT count(*) AS n FROM stages WHERE stage = 'embedding' AND reached_at < (SELECT min(reached_at) FROM stages WHERE stage = 'embedded')"
     assert db.rows(begun)[0]["n"] == TOGETHER["embed_document"]
     work.put_back()
+
+
+def test_what_a_process_died_over_is_tried_again_without_others(services, tmp_path):
+    for n in range(3):
+        (tmp_path / f"{n}.md").write_text(f"# Kettle {n}\n\nKettle {n} boils {n} litres.")
+        add_document(services, LINH, tmp_path / f"{n}.md", f"{n}.md")
+    work, db = Work(services, Embedders(services), 1, threading.Event()), services.db
+    first = jobs.due(db, 1)[0]
+    jobs.claim(db, first, lease_s=-1)
+    assert work._alike(jobs.claim(db, first)) == []
+    assert len(work._alike(jobs.claim(db, jobs.due(db, 1)[0]))) == 1

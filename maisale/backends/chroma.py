@@ -167,7 +167,10 @@ class ChromaIndex:
     def keys(self, tenant_id: str, embedder: str, kind: str, among: Sequence[str] = ()) -> set[str]:
         with self._trouble("list"):
             index = self._index(tenant_id, embedder, kind)
-            return set(index.get(ids=list(among) or None, include=[])["ids"]) if index else set()
+            if index is None or not among:
+                return set(index.get(include=[])["ids"]) if index else set()
+            held = index.get(ids=list(among), include=["embeddings"])  # its SQLite alone knows of vectors that the graph's file lost
+            return {key for key, vector in zip(held["ids"], held["embeddings"], strict=True) if vector is not None}
 
     def _write(self, index: chromadb.Collection, rows: Sequence[VectorRow]) -> None:
         with self._writing, self._trouble("write"):

@@ -34,7 +34,7 @@ class Version:
 
 
 class Passages:
-    """Writes passages with their words. For several threads, each with a job of its own."""
+    """Writes passages with their words. For several threads, each with jobs of its own."""
 
     def __init__(self, services: Services):
         self._services = services
@@ -52,8 +52,8 @@ class Passages:
     def replace_together(self, versions: Sequence[Version]) -> None:
         """Short versions of several documents in one transaction. Raises Cancelled when one of them is not wanted any more; then none was exchanged."""
         old = [chunks.chunks_of(self._services.db, version.job.subject_id) for version in versions]
-        if max(len(some) for some in (*old, *(version.made for version in versions))) > SLICE:
-            raise OverflowError("one of them is too long for one transaction")
+        if sum(map(len, old)) + sum(len(version.made) for version in versions) > SLICE:
+            raise OverflowError("they are too long for one transaction")
 
         def work(tx: Transaction) -> list[str]:
             added = []

@@ -1,6 +1,7 @@
 """The last look before a document is called complete: do searches for what it says find it?
 
-A search that fails is mended once from SQL, and asked again. What is still not found then is told, and the document is not complete.
+A search that fails is mended once from SQL, and asked again. What is still not found then is told, and the document is not complete; but for a vector
+that the index holds and no way through its graph leads to.
 """
 
 from __future__ import annotations

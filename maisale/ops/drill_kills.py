@@ -11,7 +11,7 @@ from maisale.ops.drill import Ground
 from maisale.ops.drill_instance import NotRun
 
 AIM_S = 90.0  # until a persist comes; after that the kill comes all the same
-LONG_PARAGRAPHS = 1200  # about 100 passages a document: Chroma persists every 5,000
+LONG_PARAGRAPHS = 1200  # about 100 passages a document: Chroma persists every 2,000
 PAUSE_S = 3.0
 
 
@@ -28,7 +28,7 @@ def kills(ground: Ground) -> None:
 def kills_at_a_persist(ground: Ground) -> None:
     """The worker, at the moment when Chroma writes its HNSW files, and the app a little later. Notes how often that was hit."""
     if ground.short:
-        raise NotRun("Chroma persists every 5,000 vectors, which takes minutes: only in the long form")
+        raise NotRun("Chroma persists every 2,000 vectors, which takes minutes: only in the long form")
     ground.begin_load(paragraphs=LONG_PARAGRAPHS)
     hits, tries = 0, 5
     for _ in range(tries):

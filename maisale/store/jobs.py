@@ -99,6 +99,11 @@ def small(db: Database, job: Job) -> bool:
     return bool(db.rows(f"SELECT 1 FROM documents AS d WHERE d.id = :id AND {_SMALL[job.kind]}", id=job.subject_id))
 
 
+def crashed(db: Database, job: Job) -> bool:
+    """Whether a process died over it: whatever it was, no other job is to be near when it is tried again."""
+    return bool(db.rows("SELECT 1 FROM jobs WHERE id = :id AND crashes > 0", id=job.id))
+
+
 def claim_alike(db: Database, job: Job, limit: int, lease_s: float = LEASE_S) -> list[Job]:
     """Others of the same kind and lane that have never been tried, as `claim` gives them: what can be done together. Of documents: small ones."""
     now = time.time()
@@ -124,13 +129,11 @@ def keep(tx: Transaction, job_ids: Sequence[str], lease_s: float = LEASE_S) -> i
     return tx.execute(sql, lease=time.time() + lease_s, ids=list(job_ids), soon=time.time() + lease_s / 2)
 
 
-def left_alone(db: Database, for_s: float) -> bool:
-    """Whether something has been due for so long while nobody, on any machine, does anything."""
-    now = time.time()
-    waits = "state = 'pending' AND next_at < :before"
+def left_alone(db: Database) -> bool:
+    """Whether something is due while nobody, on any machine, does anything. Between two jobs that is so for a moment."""
     works = "state = 'running' AND lease_until >= :now"
-    sql = f"SELECT 1 FROM jobs WHERE {waits} AND NOT EXISTS (SELECT 1 FROM jobs WHERE {works}) LIMIT 1"
-    return bool(db.rows(sql, before=now - for_s, now=now))
+    sql = f"SELECT 1 FROM jobs WHERE state = 'pending' AND {_COME} AND NOT EXISTS (SELECT 1 FROM jobs WHERE {works}) LIMIT 1"
+    return bool(db.rows(sql, now=time.time()))
 
 
 def wanted(db: Database, job: Job) -> bool:

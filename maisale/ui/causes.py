@@ -64,6 +64,7 @@ _VI = (
     (r"Its passages were read, and a search for their own words does not find them\. The first is passage (.+)\."
      r" `rebuild-index` makes the index of words anew\.",
      r"Đã đọc các đoạn, nhưng tìm theo chính từ của chúng không thấy. Đầu tiên là đoạn \1. `rebuild-index` dựng lại chỉ mục từ."),
+    (r"The vector index took (.+) passages and does not hold (.+) of them\.", r"Chỉ mục vectơ đã nhận \1 đoạn nhưng không giữ \2 đoạn trong số đó."),
     (r"The search by meaning does not find passage (.+) again\. `rebuild-index` makes the index anew\.",
      r"Tìm theo nghĩa không thấy lại đoạn \1. `rebuild-index` dựng lại chỉ mục."),
     (r"The worker ended (.+) times while it was doing this\.", r"Tiến trình nền đã chết \1 lần khi đang làm việc này."),

@@ -253,7 +253,7 @@ class Chat:
             verdicts=self._verdicts(who, conversation_id, said),
             attached=scene.attached_for(services, who, conversation_id),
             composer=busy(who),
-            under=under_composer(who.language),
+            under=under_composer(who.language, took=conversation_id),
             conversation=conversation_id,
         )
 
@@ -305,7 +305,7 @@ class Chat:
         step = say(who.language, "reading_file", name=", ".join(one.title for one in added)) if added and text.strip() else ""
         shown = [*turns(said, who.language), *([question(text)] if text.strip() else []), *turns([], who.language, step=step)]
         composer = busy(who) if text.strip() else idle(who)
-        yield first.but(chat=shown, composer=composer, under=under_composer(who.language, " ".join(refused)))
+        yield first.but(chat=shown, composer=composer, under=under_composer(who.language, " ".join(refused), took=conversation_id))
         until = time.monotonic() + (FILE_WAIT_S if text.strip() else 0)
         while added and time.monotonic() < until:
             states = [await asyncio.to_thread(documents.get_document, services.db, who.scope, one.id) for one in added]
@@ -330,7 +330,8 @@ class Chat:
         now = self._tabs.now(request)
         if now is None or now is mine:
             return screen
-        return Screen(rail=await asyncio.to_thread(scene.rail_for, self.running().services, who, now.conversation_id))
+        rail = await asyncio.to_thread(scene.rail_for, self.running().services, who, now.conversation_id)
+        return Screen(rail=rail, under=under_composer(who.language, took=mine.conversation_id))
 
 
 def _open_replies(said: list[Message]) -> list[Reply]:

@@ -100,8 +100,7 @@ def _wire(demo: gr.Blocks, parts: dict[str, Any], chat: Chat, shelf: Shelf, peop
     sent, box = "(composed, c, choice) => maisale.sent(composed, c, choice)", [parts["composer"]]
     asked = parts["composer"].submit(chat.ask, [*box, *here], screen, js=sent, trigger_mode="multiple", **QUIET)
     follow(asked)
-    ended = [conversation, parts["under"]]
-    asked.success(None, ended, None, js="(id, under) => { maisale.taken(id, under); }", trigger_mode="multiple", **QUIET)
+    asked.success(None, [parts["under"]], None, js="(under) => { maisale.taken(under); }", trigger_mode="multiple", **QUIET)
     asked.failure(None, None, None, js="() => { maisale.unsent(); }", trigger_mode="multiple", **QUIET)
     parts["under"].click(None, box, box, js="(now) => maisale.typed(now)", trigger_mode="multiple", **QUIET)
     follow(parts["empty"].select(chat.suggested, here, screen, **QUIET))

@@ -182,12 +182,13 @@ def _host(url: str, language: str) -> str:
     return say(language, "own_server") if name in ("127.0.0.1", "localhost", "::1", "") else name
 
 
-def under_composer(language: str, notice: str = "", done: str = "", back: str = "") -> str:
+def under_composer(language: str, notice: str = "", done: str = "", back: str = "", took: str = "") -> str:
     """The line that always stands there; in front of it what went wrong with the last thing asked, or what was done, in words.
 
-    back: what the page puts back into the composer: "text" of a question that was refused, or "files" too.
+    For the page itself, back: what it puts back into the composer, the "text" of a question that was refused, or its "files" too; took: the conversation
+    that took a question.
     """
     said = f'<p class="error" role="alert">{esc(notice)}</p>' if notice else ""
     said += f'<p class="outcome" role="status">{esc(done)}</p>' if done else ""
-    returned = f' data-back="{back}"' if back else ""
-    return f'<div class="under" lang="{language}"{returned}>{said}<p>{say(language, "check_the_source")}</p></div>'
+    became = "".join(f' data-{name}="{esc(value)}"' for name, value in (("back", back), ("took", took)) if value)
+    return f'<div class="under" lang="{language}"{became}>{said}<p>{say(language, "check_the_source")}</p></div>'

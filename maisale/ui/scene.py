@@ -94,14 +94,19 @@ class WorkerWatch:
         self._missed_since: float | None = None
 
     def away(self, services: Services) -> bool:
+        if not self._missed(services):
+            self._missed_since = None
+            return False
+        self._missed_since = self._missed_since or time.monotonic()
+        return time.monotonic() - self._missed_since > WORKER_MAY_MISS_S
+
+    def _missed(self, services: Services) -> bool:
         if services.vectors is None or services.settings.index == "pgvector":
-            return jobs.left_alone(services.db, WORKER_MAY_MISS_S)  # nothing else is asked of it, and it may be on another machine
+            return jobs.left_alone(services.db)  # nothing else is asked of it, and it may be on another machine
         try:
             services.vectors.health()
         except IndexUnavailable:
-            self._missed_since = self._missed_since or time.monotonic()
-            return time.monotonic() - self._missed_since > WORKER_MAY_MISS_S
-        self._missed_since = None
+            return True
         return False
 
 

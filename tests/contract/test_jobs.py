@@ -36,17 +36,21 @@ def test_a_finished_job_is_never_claimed_again(db):
 
 
 def test_what_is_due_while_nobody_works_is_left_alone(db):
-    assert not jobs.left_alone(db, 20)
+    assert not jobs.left_alone(db)
     waiting = add(db)
-    assert not jobs.left_alone(db, 20)
-    make_due(db, waiting)
-    assert jobs.left_alone(db, 20)
+    assert jobs.left_alone(db)
     others = jobs.claim(db, add(db, lane="bulk"))
-    assert not jobs.left_alone(db, 20)
+    assert not jobs.left_alone(db)
     db.write(lambda tx: tx.execute("UPDATE jobs SET lease_until = 1 WHERE id = :id", id=others.id))
-    assert jobs.left_alone(db, 20)
-    jobs.claim(db, waiting)
-    assert not jobs.left_alone(db, 20)
+    assert jobs.left_alone(db)
+    db.write(lambda tx: tx.execute("UPDATE jobs SET next_at = :later WHERE id = :id", later=time.time() + 60, id=waiting))
+    assert not jobs.left_alone(db)
+
+
+def test_a_job_over_which_a_process_died_is_known(db):
+    job_id = add(db)
+    assert not jobs.crashed(db, jobs.claim(db, job_id, lease_s=-1))
+    assert jobs.crashed(db, jobs.claim(db, job_id))
 
 
 def test_a_job_whose_lease_lapsed_is_claimed_by_another_and_costs_no_attempt(db):

@@ -350,7 +350,8 @@ def waits(worker, name, text, title=""):
     worker.receive(text, title or f"{name}.md", name)
 
 
-def test_small_plain_files_that_wait_are_read_together_and_no_other(worker):
+def test_small_plain_files_that_wait_are_read_together_and_no_other(worker, caplog):
+    caplog.set_level("INFO")
     waits(worker, "a", TEXT)
     waits(worker, "b", "# Opening\n\nThe shop opens at nine.", "b.TXT")
     waits(worker, "table", "name,age\nAn,4\n", "table.csv")
@@ -359,19 +360,21 @@ def test_small_plain_files_that_wait_are_read_together_and_no_other(worker):
     assert {job.subject_id for job in taken} == {"a", "b"}
     worker.indexing.do_together(taken)
     assert stages(worker) == {"a": "searchable", "b": "searchable", "table": "received", "long": "received"}
+    assert "one by one" not in caplog.text
     assert worker.keys("chunks") == ["a#chunk_0", "a#chunk_1", "b#chunk_0"]
     assert [one.stage for one in ledger.of_document(worker.db, "b")] == ["received", "read", "chunked", "redacted", "searchable"]
     worker.work()
     assert set(stages(worker).values()) == {"complete"}
 
 
-def test_of_files_read_together_a_bad_one_fails_alone(worker):
+def test_of_files_read_together_a_bad_one_fails_alone(worker, caplog):
+    caplog.set_level("INFO")
     waits(worker, "a", TEXT)
     waits(worker, "empty", " \n")
     waits(worker, "b", TEXT)
     worker.indexing.do_together(claimed(worker))
     assert stages(worker) == {"a": "searchable", "empty": "failed", "b": "searchable"}
-    assert worker.keys("chunks") == ["a#chunk_0", "a#chunk_1", "b#chunk_0", "b#chunk_1"]
+    assert worker.keys("chunks") == ["a#chunk_0", "a#chunk_1", "b#chunk_0", "b#chunk_1"] and "one by one" in caplog.text
 
 
 def test_of_files_read_together_one_that_was_deleted_or_cancelled_meanwhile_stays_so(worker):
@@ -384,7 +387,8 @@ def test_of_files_read_together_one_that_was_deleted_or_cancelled_meanwhile_stay
     assert jobs.counts(worker.db)["running"] == 0
 
 
-def test_a_new_version_of_each_is_exchanged_together(worker):
+def test_a_new_version_of_each_is_exchanged_together(worker, caplog):
+    caplog.set_level("INFO")
     for name in "ab":
         waits(worker, name, TEXT)
     worker.work()
@@ -394,6 +398,7 @@ def test_a_new_version_of_each_is_exchanged_together(worker):
     worker.db.write(lambda tx: tx.execute("UPDATE documents SET stage = 'received'"))
     worker.indexing.do_together(claimed(worker))
     assert worker.keys("chunks") == ["a#chunk_0", "b#chunk_0"] and set(stages(worker).values()) == {"searchable"}
+    assert "one by one" not in caplog.text
     worker.work()
     assert set(stages(worker).values()) == {"complete"} and worker.keys("vectors") == ["a#chunk_0", "b#chunk_0"]
 

@@ -19,7 +19,7 @@ from maisale.records import Caller, User
 from maisale.store import accounts, conversations, documents, feedback, jobs
 from maisale.ui.chat import Chat
 from maisale.ui.choice import Choice
-from maisale.ui.scene import WorkerWatch
+from maisale.ui.scene import WORKER_MAY_MISS_S, WorkerWatch
 from maisale.ui.screen import Screen, acted
 from maisale.ui.shelf import Shelf
 from maisale.ui.suggestions import Suggestions, answers
@@ -90,13 +90,18 @@ def test_a_question_is_stored_shown_and_answered(services, linh):
     assert part(followed, "chat")[-1]["content"] and 'class="sources"' in part(followed, "sources")
 
 
-def test_a_worker_that_leaves_work_lying_is_told_of_where_the_index_does_not_need_it(services, linh):
-    services.vectors = None
-    services.db.write(lambda tx: jobs.add(tx, linh.tenant_id, "read_document", "paper"))
-    banners = [part(on_page(services, lambda chat, *_: chat.load("", "", request(linh))), "banners")]
-    services.db.write(lambda tx: tx.execute("UPDATE jobs SET next_at = next_at - 60"))
-    banners.append(part(on_page(services, lambda chat, *_: chat.load("", "", request(linh))), "banners"))
-    assert ["The worker does not answer." in one for one in banners] == [False, True]
+def test_a_worker_that_leaves_work_lying_is_told_of_where_the_index_does_not_need_it(services, linh, monkeypatch):
+    services.vectors, watch, now = None, WorkerWatch(), [1000.0]
+    monkeypatch.setattr("maisale.ui.scene.time.monotonic", lambda: now[0])
+    job = services.db.write(lambda tx: jobs.add(tx, linh.tenant_id, "read_document", "paper"))
+    assert not watch.away(services)
+    now[0] += WORKER_MAY_MISS_S + 1
+    assert watch.away(services)
+    jobs.claim(services.db, job)
+    assert not watch.away(services)
+    services.db.write(lambda tx: jobs.add(tx, linh.tenant_id, "read_document", "other"))
+    now[0] += WORKER_MAY_MISS_S + 1
+    assert not watch.away(services)
 
 
 def test_an_empty_question_changes_nothing(services, linh):
@@ -107,6 +112,15 @@ def test_an_empty_question_changes_nothing(services, linh):
 def test_a_refused_question_goes_back_into_the_box(services, linh):
     screen = on_page(services, lambda chat, *_: last(chat.ask({"text": "x" * 40_000}, "", "", request(linh))))
     assert "40,000 characters" in part(screen, "under") and 'data-back="files"' in part(screen, "under")
+
+
+def test_a_question_refused_after_its_file_was_taken_goes_back_without_it(services, linh, tmp_path):
+    (tmp_path / "note.md").write_text("The promotion gives 12 percent.", "utf-8")
+    services.vectors = None
+    screen = on_page(services, lambda chat, *_: last(chat.ask({"text": "x" * 40_000, "files": [str(tmp_path / "note.md")]}, "", "", request(linh))))
+    assert 'data-back="text"' in part(screen, "under")
+    [place] = conversations.list_conversations(services.db, linh.scope)
+    assert [one.title for one in documents.list_documents(services.db, linh.scope, place.id)] == ["note.md"]
 
 
 def test_a_question_asked_too_fast_goes_back_with_its_file_and_the_reason(services, linh, tmp_path):

@@ -41,12 +41,10 @@ window.maisale = {
   opened: (id) => { write({ c: id }, address().has("c") || !id); },
   asked: () => address().get("c") || "",
   sent: async (composed, here, choice) => {
-    const place = list.opens ?? here, next = list.opens === null && composer.question; // nobody waits to type before a new chat is drawn
-    composer.emptied();
-    await composer.free();
-    composer.sent(composed);
+    const place = list.opens ?? here, question = composer.sent(composed, place); // nobody waits to type before a new chat is drawn
+    await composer.turn(question);
     await list.done();
-    return [composed, place || (next ? composer.opened : ""), choice];
+    return [composed, place || question.after?.went || "", choice];
   },
   listed: list.ended,
   taken: composer.taken,

@@ -15,7 +15,10 @@ cookie("maisale_minutes", -new Date().getTimezoneOffset());
 // A session that has ended answers 401; the gate then shows the sign-in page for the same address.
 const fetched = window.fetch;
 window.fetch = async (...asked) => {
-  const lost = () => { if (String(asked[0]).includes("/queue/join")) composer.unsent(); };
+  const lost = () => {
+    const [question] = composer.line, sent = String(asked[0]).includes("/queue/join") && String(asked[1]?.body);
+    if (question && sent && sent.includes(JSON.stringify(question.text))) composer.unsent();
+  };
   const answer = await fetched(...asked).catch((problem) => { lost(); throw problem; });
   if (answer.status === 401) location.reload();
   if (!answer.ok) lost();
