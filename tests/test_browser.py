@@ -203,7 +203,7 @@ def test_a_reload_in_the_middle_of_an_answer_goes_on_with_it(admin, page):
     page.locator("#composer .stop-button").click()
     expect(answers(page)).to_contain_text("Stopped.")
     answered(page)
-    # About one reload in thirty on a loaded machine, Gradio 6.31 says that it lays a piece over a text it does not have; its cause is not known yet.
+    # On a loaded machine some reloads (3 of about 40) end with Gradio 6.31 saying that it lays a piece over a text it does not have. Cause not known yet.
     # The answer goes on all the same, which is what this test is about.
     admin.complaints[:] = [one for one in admin.complaints if "Unexpected client exception" not in one]
 

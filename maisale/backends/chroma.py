@@ -33,10 +33,9 @@ MOST_VALUES = 5000  # of an $in filter; 40,000 are refused by SQLite
 # 400 .998 and .976 (13 ms), 800 .999 and .990 (14 ms), 1200 .994 of 100,000 (14 ms), all with M 32.
 # Vectors of one template lie equally far from each other, and the graph loses its way among them: of 150 passages that differ in one number it finds 66
 # with M 32 and all with M 64, which costs real text nothing (10,000 passages: written in 24 s instead of 26, asked in 12 ms instead of 10).
-# ef_construction 100 writes a quarter faster and costs recall: .977 of 100,000 passages of real text, where 200 has .985 (with M 32 too).
+# ef_construction 100 writes a quarter faster and costs recall: .977 of 100,000 passages of real text (200 questions); 200 has .985 (100 questions).
 # Each persist rewrites the whole file, and only a persist can be torn: it comes every 2,000 vectors instead of 1,000. Not later, for until then every
 # upsert reads again what came since the last one: one of 6 vectors takes 17 ms with 500 of them there, and 131 ms with 4,500.
-# 100,000 passages are filled in from SQL in 326 s instead of 673.
 HNSW = {"space": "cosine", "ef_construction": 200, "ef_search": 1200, "max_neighbors": 64, "sync_threshold": 2000}
 
 
