@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator
 
 QUIET = ["no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync"]
 LEAVING = ("AbortError", "Connection errored out")  # Gradio 6.31 logs these when a page is left while it still reads an event
+LEFT_OVER = "Unexpected client exception"  # and this of each piece of that event that still waited for its timer: what it adds to was dropped with the event
 WAIT_MS = 60_000  # for a condition, on a busy machine
 DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
@@ -31,15 +32,21 @@ class Visitor:
         self.url = url
         self.asked: list[str] = []
         self.complaints: list[str] = []
+        self._leaving: set[Page] = set()  # from what Gradio logs then to the next document
         self.context: BrowserContext = browser.new_context(base_url=url, viewport=DESK, **options)
         self.context.set_default_timeout(WAIT_MS)
         self.context.on("request", lambda request: self.asked.append(request.url))
         self.context.on("page", lambda page: page.on("websocket", lambda socket: self.asked.append(socket.url)))
+        self.context.on("page", lambda page: page.on("framenavigated", lambda _frame: self._leaving.discard(page)))
         self.context.on("console", self._hear)
         self.context.on("weberror", lambda problem: self.complaints.append(str(problem.error)))
 
     def _hear(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not any(words in message.text for words in LEAVING):
+        if message.type != "error":
+            return
+        if any(words in message.text for words in LEAVING):
+            self._leaving.add(message.page)
+        elif not (message.text.startswith(LEFT_OVER) and message.page in self._leaving):
             self.complaints.append(f"{message.text} ({message.location.get('url', '')})")
 
     def open(self, path: str = "/") -> Page:

@@ -193,7 +193,7 @@ def test_a_stopped_answer_stays_as_written_also_after_a_reload(page, ollama):
     assert answers(page).first.get_by_role("link", name="[1]").evaluate(look) == chip
 
 
-def test_a_reload_in_the_middle_of_an_answer_goes_on_with_it(admin, page):
+def test_a_reload_in_the_middle_of_an_answer_goes_on_with_it(page):
     ask(page, "Tell me at length when the ferry to Holm leaves")
     expect(answers(page)).to_contain_text("word5")
     page.reload()
@@ -203,9 +203,6 @@ def test_a_reload_in_the_middle_of_an_answer_goes_on_with_it(admin, page):
     page.locator("#composer .stop-button").click()
     expect(answers(page)).to_contain_text("Stopped.")
     answered(page)
-    # On a loaded machine some reloads (3 of about 40) end with Gradio 6.31 saying that it lays a piece over a text it does not have. Cause not known yet.
-    # The answer goes on all the same, which is what this test is about.
-    admin.complaints[:] = [one for one in admin.complaints if "Unexpected client exception" not in one]
 
 
 def test_a_name_that_is_being_written_outlives_a_redraw_of_the_list(page):
@@ -299,6 +296,7 @@ def test_a_refused_question_comes_back_in_front_of_what_was_typed_since(page):
 
 
 def test_a_question_that_does_not_reach_the_server_comes_back(admin, page):
+    page.wait_for_load_state("networkidle")  # an event that breaks off makes Gradio wait for its server, and nothing is sent until then
     away = ["**/queue/join*", "**/queue/data*", "**/config*"]
     for pattern in away:
         page.route(pattern, lambda route: route.abort())
