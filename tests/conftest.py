@@ -4,7 +4,9 @@ The database is a SQLite file in tmp_path; with TEST_POSTGRES_URL it is a new on
 """
 
 import os
+from pathlib import Path
 
+import certifi
 import pytest
 from postgres_server import a_server, new_database
 
@@ -25,6 +27,17 @@ def pytest_collection_modifyitems(config, items):
     """On several processes, files of this folder go first: they start apps, and the longest is not to be left alone at the end."""
     if config.getoption("numprocesses", None):
         items.sort(key=lambda item: item.path.parent != config.rootpath / "tests")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_authority(tmp_path_factory):
+    """httpx reads Mozilla's whole list of authorities for each client, 20 ms of the processor; nothing here asks a public host."""
+    one, end, _ = Path(certifi.where()).read_text("ascii").partition("-----END CERTIFICATE-----\n")
+    file = tmp_path_factory.mktemp("authority") / "one.pem"
+    file.write_text(one + end, "ascii")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(certifi, "where", lambda: str(file))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import re
 import time
 
 import pytest
-from browser import DESK, PHONE, Visitor, answered, answers, ask, chromium, drop, pictures, ready, spills, submit_key, until
+from browser import DESK, PHONE, Visitor, answered, answers, ask, chromium, drop, pictures, press, ready, spills, submit_key, until
 from playwright.sync_api import expect, sync_playwright
 from running import ADMIN_KEY, RunningApp
 
@@ -80,7 +80,7 @@ def page(admin):
     """The empty page. Afterwards: nothing was asked of another host, and the console has no error."""
     opened = ready(admin.open())
     yield opened
-    opened.close()
+    admin.leave(opened)
     complaints, admin.complaints[:] = list(admin.complaints), []
     assert complaints == []
     assert admin.went_elsewhere() == []
@@ -191,6 +191,20 @@ def test_a_stopped_answer_stays_as_written_also_after_a_reload(page, ollama):
     expect(answers(page)).to_have_count(2)
     assert answers(page).all_inner_texts() == before
     assert answers(page).first.get_by_role("link", name="[1]").evaluate(look) == chip
+
+
+def test_a_citation_is_opened_while_the_answer_is_written(page):
+    """Each piece draws the answer anew, between a person's press and release too."""
+    ask(page, "Tell me at length when the ferry to Holm leaves")
+    citation, answer = answers(page).get_by_role("link", name="[1]"), answers(page)
+    expect(answer).to_contain_text("word5")
+    press(page, citation)
+    reached = len(answer.inner_text())
+    until(page, lambda: len(answer.inner_text()) > reached + 10, "another piece of the answer")
+    page.mouse.up()
+    expect(page.locator("#src-1")).to_be_focused()
+    page.locator("#composer .stop-button").click()
+    answered(page)
 
 
 def test_a_reload_in_the_middle_of_an_answer_goes_on_with_it(page):

@@ -122,7 +122,7 @@ def test_nothing_outside_of_a_file_is_read(reader, tmp_path, lure, kind, how):
 
 def zipped(entries):
     made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, data in entries:
             archive.writestr(name, data)
     return made.getvalue()

@@ -15,6 +15,7 @@ import pytest
 from desk import QUESTION, Desk
 
 from maisale.access import people
+from maisale.backends import sqlite
 from maisale.chat import erasure
 from maisale.chat.ask import title_of
 from maisale.chat.replies import Replies
@@ -239,7 +240,8 @@ def test_a_document_that_comes_again_under_its_name_stays(desk):
     assert desk.services.vectors.keys(desk.user.tenant_id, "hash-1024", "documents") >= {f"{again}#chunk_0"}
 
 
-def test_a_reader_who_keeps_the_log_leaves_the_receipt_pending_and_the_next_time_finishes(desk):
+def test_a_reader_who_keeps_the_log_leaves_the_receipt_pending_and_the_next_time_finishes(desk, monkeypatch):
+    monkeypatch.setattr(sqlite, "BUSY_S", 2)  # what it waits for the reader
     receipt = remove_document(desk.services, desk.user.scope, desk.add("seals.md", PLANTED))
     reading = sqlite3.connect(desk.services.settings.sqlite_path, isolation_level=None)
     reading.execute("BEGIN")

@@ -27,6 +27,20 @@ const copy = async (button) => {
   if (done) button.focus();
 };
 
+// A panel may be drawn anew between press and release, every tenth of a second while an answer is written. The browser then clicks on nothing.
+const pressed = { button: null, was: "" };
+const known = (button) => `${button.closest("[data-id]")?.dataset.id}${button.outerHTML}`;
+const buttonAt = (place) => place?.closest?.("button, summary, a[href]");
+document.addEventListener("pointerdown", (event) => {
+  pressed.button = event.pointerType === "mouse" && event.button === 0 ? buttonAt(event.target) : null;
+  pressed.was = pressed.button ? known(pressed.button) : "";
+}, true);
+document.addEventListener("pointerup", (event) => {
+  const { button, was } = pressed, now = button && !button.isConnected && buttonAt(document.elementFromPoint(event.clientX, event.clientY));
+  pressed.button = null;
+  if (now && known(now) === was) now.click();
+}, true);
+
 document.addEventListener("click", (event) => {
   const hit = (selector) => event.target.closest?.(selector);
   const link = hit('a[href^="#src-"], a[href^="#again-"]');
