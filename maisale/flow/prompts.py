@@ -52,7 +52,7 @@ _FRAMES = [*_POSSIBLE.values(), *_NOTHING.values(), *_LEAD["en"].values(), *_LEA
 _OWN = tuple(fold(text) for text in _FRAMES)
 
 _TAG = re.compile(r"<(?=\s*/?\s*passages?\b)|<(?=\|)", re.IGNORECASE)  # <| begins a control token of gpt-oss
-_LIVE = re.compile(r"[<>`]|!(?=\[)|\[(?=\d+\])|\]\(|^(?:#|\+\s|-\s)")
+_LIVE = re.compile(r"(?<![`\\])`[^`]+`(?!`)|[<>`]|!(?=\[)|\[(?=\d+\])|\]\(|^(?:#|\+\s|-\s)")
 
 
 def passage_budget(asked: str, history: Sequence[BaseMessage], context_tokens: int) -> int:
@@ -145,8 +145,15 @@ def nothing_found(language: str, titles: Sequence[str], unread: int = 0, all_doc
 
 
 def as_shown(text: str) -> str:
-    """Document text for a Markdown answer: nothing in it becomes HTML, an image, a link or a citation."""
-    return _LIVE.sub(lambda found: re.sub(r"(\S)", r"\\\1", found[0]), " ".join(text.split()))
+    """Document text for a Markdown answer: code stays code, and nothing becomes HTML, an image, a link or a citation."""
+    return _LIVE.sub(_inert, " ".join(text.split()))
+
+
+def _inert(found: re.Match[str]) -> str:
+    live = found[0]
+    if len(live) > 2 and live[0] == live[-1] == "`":  # code, in which a number in brackets would still be taken for a citation
+        return re.sub(r"[`<>\[\]]", r"\\\g<0>", live) if re.search(r"[<>\[\]]", live) else live
+    return re.sub(r"(\S)", r"\\\1", live)
 
 
 def is_own_frame(text: str) -> bool:

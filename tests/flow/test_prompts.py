@@ -1,5 +1,6 @@
 """Prompts and quotations: document text stays data."""
 
+import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from maisale.flow import prompts, ranking
@@ -92,7 +93,21 @@ def test_a_quoted_row_names_its_columns_and_keeps_its_cells():
 
 def test_quoted_text_becomes_no_html_image_link_or_citation():
     shown = prompts.as_shown("<img src=x> ![pixel](http://evil/x.png) [2] [a](javascript:x) `code`")
-    assert "\\<img" in shown and "\\!" in shown and "\\[2]" in shown and "](j" not in shown
+    assert "\\<img" in shown and "\\!" in shown and "\\[2]" in shown and "](j" not in shown and shown.endswith(" `code`")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Ask `http://127.0.0.1:7860/v1`, please", "Ask `http://127.0.0.1:7860/v1`, please"),
+        ("a lone ` stays a letter", "a lone \\` stays a letter"),
+        ("``a `b` c``", "\\`\\`a `b` c\\`\\`"),
+        ("`<b>` and `[1]`", "\\`\\<b\\>\\` and \\`\\[1\\]\\`"),
+        ("escaped \\`<b>` here", "escaped \\\\`\\<b\\>\\` here"),
+    ],
+)
+def test_quoted_code_stays_code_and_hides_nothing(text, shown):
+    assert prompts.as_shown(text) == shown
 
 
 def test_highlights_are_verbatim_spans_of_the_best_sentence():
