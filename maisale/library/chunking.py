@@ -18,15 +18,16 @@ SMALL = 0.25  # of a chunk: a rest shorter than this joins the chunk before it
 
 _HEADING = re.compile(r"^ {0,3}(#{1,6})\s+(.+?)\s*#*\s*$")
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
-_MARKUP = re.compile(r"[*_`]+|!?\[([^\]]*)\]\([^)]*\)")
+_MARKUP = re.compile(r"`+([^`]+)`+|!?\[([^\]]*)\]\([^)]*\)|[*`]+|(?<!\w)_+(?=\w)|(?<=\w)_+(?!\w)")  # pg_hba.conf keeps its line
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A page, a sheet, a slide or a whole file. place: "page 3", or empty."""
+    """A page, a sheet, a slide or a whole file. place: "page 3", or empty. plain: a line with # is a heading only where it stands alone."""
 
     text: str
     place: str = ""
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,13 @@ class Piece:
     place: str  # for people: "page 3", "section Returns"
     position: int
     tokens: int  # estimate
+
+
+@dataclass
+class _Heading:
+    level: int
+    name: str
+    said: bool = False  # something stands below it, and bears its name
 
 
 @dataclass
@@ -56,10 +64,10 @@ class _Block:
 def chunk_text(parts: Sequence[Part]) -> list[Piece]:
     """The chunks of a document in reading order. A chunk never reaches over two parts or two headings."""
     found: list[Piece] = []
-    path: list[tuple[int, str]] = []  # headings last over pages
+    path: list[_Heading] = []  # headings last over pages
     most = CHUNK_TOKENS[main_language(part.text for part in parts)]
     for part in parts:
-        for blocks in _sections(_blocks(part.text, path)):
+        for blocks in _sections(_blocks(part, path, last=part is parts[-1])):
             heading = blocks[0].heading
             place = part.place or (f"section {heading.rsplit(' > ', 1)[-1]}" if heading else "")
             for text, tokens in _pack(blocks, most):
@@ -67,8 +75,8 @@ def chunk_text(parts: Sequence[Part]) -> list[Piece]:
     return found
 
 
-def _blocks(text: str, path: list[tuple[int, str]]) -> Iterator[_Block]:
-    """The blocks of a part in order; `path` is kept up to date."""
+def _blocks(part: Part, path: list[_Heading], last: bool) -> Iterator[_Block]:
+    """The blocks of a part in order; `path` is kept up to date. A heading with nothing below it is text. last: no part follows."""
     lines: list[str] = []
     kind, fence = "prose", ""
 
@@ -76,9 +84,21 @@ def _blocks(text: str, path: list[tuple[int, str]]) -> Iterator[_Block]:
         body = "\n".join(lines).strip("\n").rstrip()
         lines.clear()
         if body.strip():
-            yield _Block(body, " > ".join(name for _, name in path), kind)
+            for one in path:
+                one.said = True
+            yield _Block(body, _path(path), kind)
 
-    for line in text.replace("\r\n", "\n").split("\n"):
+    def leave(level: int) -> Iterator[_Block]:
+        """Ends what stands below headings of this level and deeper ones."""
+        while path and path[-1].level >= level:
+            ended = path.pop()
+            if not ended.said:
+                for one in path:
+                    one.said = True
+                yield _Block(ended.name, _path(path), "prose")
+
+    text = part.text.replace("\r\n", "\n").split("\n")
+    for number, line in enumerate(text):
         mark = _FENCE.match(line)
         if fence:
             lines.append(line)
@@ -89,11 +109,11 @@ def _blocks(text: str, path: list[tuple[int, str]]) -> Iterator[_Block]:
             yield from flush()
             kind, fence = "code", mark[1]
             lines.append(line)
-        elif heading := _HEADING.match(line):
+        elif (heading := _HEADING.match(line)) and not (part.plain and _in_a_row(text, number)):
             yield from flush()
             kind = "prose"
-            level = len(heading[1])
-            path[:] = [one for one in path if one[0] < level] + [(level, _plain(heading[2]))]
+            yield from leave(len(heading[1]))
+            path.append(_Heading(len(heading[1]), _plain(heading[2])))
         else:
             row = line.lstrip().startswith("|")
             if not line.strip() or row != (kind == "table"):
@@ -102,10 +122,21 @@ def _blocks(text: str, path: list[tuple[int, str]]) -> Iterator[_Block]:
             if line.strip():
                 lines.append(line)
     yield from flush()
+    if last:
+        yield from leave(0)
+
+
+def _path(headings: Sequence[_Heading]) -> str:
+    return " > ".join(one.name for one in headings)
+
+
+def _in_a_row(lines: Sequence[str], number: int) -> bool:
+    """Whether another line stands directly above or below: so begin comments in a configuration."""
+    return any(0 <= one < len(lines) and lines[one].strip() for one in (number - 1, number + 1))
 
 
 def _plain(heading: str) -> str:
-    return _MARKUP.sub(lambda found: found[1] or "", heading).strip()
+    return _MARKUP.sub(lambda found: found[1] or found[2] or "", heading).strip()
 
 
 def _sections(blocks: Iterator[_Block]) -> Iterator[list[_Block]]:

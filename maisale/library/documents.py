@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
-from maisale.contracts import Transaction
+from maisale.contracts import Database, Transaction
 from maisale.errors import BadInput, NotAllowed, NotFound, Unreadable
 from maisale.library.decoding import clean
 from maisale.library.files import keep_file, remove_files
@@ -172,12 +172,23 @@ def writable_collection(tx: Transaction, scope: Scope, name: str, visibility: st
     return found
 
 
+def changeable(db: Database, scope: Scope, ids: Sequence[str]) -> set[str]:
+    """Those of the documents `ids` that check_may_change lets this person change."""
+    rows = db.rows("SELECT id, owner_id, tenant_id FROM documents WHERE id IN :ids", ids=list(ids)) if ids else []
+    role = accounts.get_user(db, scope.user_id).role if any(row["owner_id"] != scope.user_id for row in rows) else ""
+    return {row["id"] for row in rows if row["owner_id"] == scope.user_id or role in _changers(row["tenant_id"])}
+
+
+def _changers(tenant_id: str) -> tuple[str, ...]:
+    """The roles that may change what others added there."""
+    return ("instance_admin",) if tenant_id == PUBLIC_TENANT else ("instance_admin", "tenant_admin")
+
+
 def check_may_change(tx: Transaction, scope: Scope, document_id: str) -> None:
     """Raises NotFound for what this person cannot read, NotAllowed for what belongs to somebody else."""
     document = documents.get_document(tx, scope, document_id)
     row = documents.document_row(tx, document_id)
     if row["owner_id"] == scope.user_id:
         return
-    allowed = ("instance_admin",) if row["tenant_id"] == PUBLIC_TENANT else ("instance_admin", "tenant_admin")
-    if accounts.get_user(tx, scope.user_id).role not in allowed:
+    if accounts.get_user(tx, scope.user_id).role not in _changers(row["tenant_id"]):
         raise NotAllowed(f"{document.title} was added by somebody else. Ask that person or an admin.")

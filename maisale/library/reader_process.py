@@ -15,6 +15,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def _serve(memory_mb: int) -> None:
         asked = json.loads(line)
         try:
             parts = read(Path(asked["path"]), asked["name"])
-            answer = json.dumps({"parts": [{"text": part.text, "place": part.place} for part in parts]})
+            answer = json.dumps({"parts": [asdict(part) for part in parts]})
         except Unreadable as problem:
             answer = json.dumps({"refused": str(problem)})
         data = answer.encode()

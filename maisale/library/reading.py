@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from maisale.errors import Unreadable
@@ -43,7 +44,7 @@ def read(path: Path, name: str) -> list[Part]:
         raise
     except Exception as problem:  # a file that its reader does not expect is refused like one that it knows to be wrong
         raise Unreadable(f"{name} cannot be read: it is not as files of its kind are. Open it, save it anew and add it again.") from problem
-    cleaned = [Part(clean(part.text).strip(), part.place) for part in parts]
+    cleaned = [replace(part, text=clean(part.text).strip()) for part in parts]
     readable = [part for part in cleaned if not _NO_TEXT.fullmatch(part.text)]
     if not readable and holds_pictures(path):
         raise Unreadable(f"{name} holds only pictures or charts, which are not read. Write what they say as text and add it again.")
@@ -66,7 +67,13 @@ def check_kind(name: str) -> None:
 
 
 def _text(path: Path, name: str) -> list[Part]:
-    return [Part(decode(path.read_bytes(), name))]
+    return [Part(decode(path.read_bytes(), name), plain=True)]
+
+
+def _rst(path: Path, name: str) -> list[Part]:
+    from maisale.library.restructured import with_headings
+
+    return [Part(with_headings(decode(path.read_bytes(), name)), plain=True)]
 
 
 def _markdown(path: Path, name: str) -> list[Part]:
@@ -145,7 +152,8 @@ def _email(path: Path, name: str) -> list[Part]:
 
 _READERS: dict[str, Callable[[Path, str], list[Part]]] = {
     **dict.fromkeys([".md", ".markdown"], _markdown),
-    **dict.fromkeys([".txt", ".text", ".rst", ".log"], _text),
+    **dict.fromkeys([".txt", ".text", ".log"], _text),
+    ".rst": _rst,
     **dict.fromkeys([".html", ".htm", ".xhtml"], _html),
     **dict.fromkeys([".csv", ".tsv"], _csv),
     **dict.fromkeys([".json", ".jsonl", ".ndjson"], _json),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from bs4 import BeautifulSoup
+from bs4.element import Declaration, ProcessingInstruction
 from markdownify import MarkdownConverter
 
 from maisale.library.decoding import decode
@@ -15,6 +16,7 @@ from maisale.library.decoding import decode
 _DECLARED = re.compile(rb"(?:charset|encoding)=[\"']?([\w-]+)")
 _HIDING = re.compile(r"(display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d]*[1-9])|opacity\s*:\s*0(?![.\d]*[1-9]))", re.IGNORECASE)
 _UNREAD = ["head", "title", "script", "style", "noscript", "template", "svg", "img", "nav", "button", "select"]
+_ASIDE = "[hidden], [role=navigation], [role=search], a.headerlink"  # the last: a mark behind each heading of Sphinx and MkDocs
 _PLAIN = ["a", "b", "strong", "i", "em", "u", "s", "del", "sup", "sub"]
 
 
@@ -27,8 +29,10 @@ def markdown_of(html: str) -> str:
     """Links and emphasis as plain words, so that a quotation reads like the page."""
     page = BeautifulSoup(html, "html.parser")
     title = page.title.get_text(" ", strip=True) if page.title else ""
-    for unread in [*page(_UNREAD), *page.select("[hidden]"), *page.find_all(style=_HIDING)]:
+    for unread in [*page(_UNREAD), *page.select(_ASIDE), *page.find_all(style=_HIDING)]:
         unread.decompose()
+    for unread in page.find_all(string=lambda words: isinstance(words, (Declaration, ProcessingInstruction))):  # <?xml ...?>, which markdownify takes for words
+        unread.extract()
     # Without table_infer_header a table whose first row is not marked as its head, as in most Word files, gets an empty one.
     converter = MarkdownConverter(
         heading_style="ATX", bullets="-", strip=_PLAIN, escape_asterisks=False, escape_underscores=False, escape_misc=False, table_infer_header=True

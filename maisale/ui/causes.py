@@ -9,6 +9,7 @@ _VI = (
     (r"(.+) is not text: it holds binary data\. Was it renamed\? Give it the ending of its kind, or save it as text" + _AGAIN,
      r"\1 không phải văn bản mà chứa dữ liệu nhị phân. Hãy đặt lại đúng đuôi file, hoặc lưu thành văn bản rồi thêm lại."),
     (r"(.+) cannot be opened \((.+)\)\. Check its permissions\.", r"Không mở được \1 (\2). Hãy xem lại quyền truy cập."),
+    (r"(.+) was added by somebody else\. Ask that person or an admin\.", r"\1 do người khác thêm vào. Hãy hỏi người đó hoặc quản trị viên."),
     (r"(.+) is empty\. Save it with its contents" + _AGAIN, r"\1 trống. Hãy lưu lại với nội dung rồi thêm lại."),
     (r"(.+) holds no text\. Save it with its contents" + _AGAIN, r"\1 không có chữ nào. Hãy lưu lại với nội dung rồi thêm lại."),
     (r"(.+) has (.+) MB; (.+) MB is the most\. Split it, or raise UPLOAD_MB\.", r"\1 có \2 MB; tối đa là \3 MB. Hãy tách nhỏ, hoặc tăng UPLOAD_MB."),

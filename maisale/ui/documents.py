@@ -42,13 +42,13 @@ def documents_page(
     offset_minutes: int = 0,
     now: float | None = None,
 ) -> str:
-    """documents: the rows of the page that `shown` is. read_only: ids of collections that this person may read and not change.
+    """documents: the rows of the page that `shown` is. read_only: ids of those that this person may read and not change.
 
     notice: what went wrong, in words. done: what was done, in words. opened: the document whose steps are shown. Nothing in it changes only
     because time goes by.
     """
     clock = Clock(language, offset_minutes, now or time.time())
-    rows = "".join(_row(one, clock, may_write and one.collection_id not in read_only, opened) for one in documents)
+    rows = "".join(_row(one, clock, may_write and one.id not in read_only, opened) for one in documents)
     names = "".join(f"<th>{say(language, key)}</th>" for key in ("document", "state", "received"))
     head = f'<tr>{names}<th><span class="unseen">{say(language, "actions")}</span></th></tr>'
     table = f'<table class="documents"><thead>{head}</thead><tbody>{rows}</tbody></table>'

@@ -15,8 +15,9 @@ from maisale.chat.explain import explain
 from maisale.chat.mentions import file_name
 from maisale.errors import IndexUnavailable, NotAllowed, NotFound
 from maisale.library import dead_letters, progress
+from maisale.library.documents import changeable
 from maisale.ops import acks, receipts
-from maisale.records import PUBLIC_TENANT, Caller, Named, Reply, Scope
+from maisale.records import Caller, Named, Reply, Scope
 from maisale.services import Services
 from maisale.store import accounts, conversations, documents, jobs, ledger, quota
 from maisale.text import fold
@@ -174,7 +175,6 @@ def documents_for(services: Services, who: Reader, view: View | None = None, not
     shown = page_of(documents.outlines(services.db, who.scope), view)
     rows = progress.with_seconds_left(services.db, documents.list_documents(services.db, who.scope, ids=shown.ids)) if shown.ids else []
     opened = next((Opened(one.id, ledger.of_document(services.db, one.id)) for one in rows if one.id == view.opened), None)
-    shared = {one.id for one in documents.list_collections(services.db, who.scope) if one.tenant_id == PUBLIC_TENANT}
     letters = dead_letters.visible(services, who.scope, managed(who), LETTERS) if view.letters else []
     return documents_html.documents_page(
         rows,
@@ -183,7 +183,7 @@ def documents_for(services: Services, who: Reader, view: View | None = None, not
         shown=shown,
         upload_mb=services.settings.upload_mb,
         may_write=who.may("write"),
-        read_only=() if who.caller.user.role == "instance_admin" else shared,
+        read_only=set(shown.ids) - changeable(services.db, who.scope, shown.ids),
         notice=notice,
         done=done,
         letters=documents_html.Letters(dead_letters.counted(services, who.scope, managed(who)), letters),

@@ -63,3 +63,38 @@ def test_an_endless_word_is_cut():
 def test_positions_count_through_the_document():
     made = chunk_text([Part(SENTENCE * 60, "page 1"), Part(SENTENCE * 60, "page 2")])
     assert [piece.position for piece in made] == list(range(len(made)))
+
+
+def test_a_heading_with_nothing_below_it_is_text_and_not_lost():
+    made = chunk_text([Part("# Opening hours\n\n# Closed on Tet\n\n## Lockers\n\nOn floor two.\n\n## Showers\n\n# Call 115")])
+    assert [(piece.heading, piece.text) for piece in made] == [
+        ("", "Opening hours"),
+        ("Closed on Tet > Lockers", "On floor two."),
+        ("Closed on Tet", "Showers"),
+        ("", "Call 115"),
+    ]
+
+
+def test_a_heading_at_the_end_of_a_page_belongs_to_the_next_one():
+    made = chunk_text([Part("# Policy\n\nOne.\n\n## Returns", "page 1"), Part("Within 14 days.", "page 2"), Part("## Annex", "page 3")])
+    assert [(piece.heading, piece.text) for piece in made] == [("Policy", "One."), ("Policy > Returns", "Within 14 days."), ("Policy", "Annex")]
+
+
+def test_comments_of_a_configuration_are_no_headings():
+    (only,) = chunk_text([Part("# Three items must be defined:\n# MAIL_DIR, ENV_SUPATH\nMAIL_DIR /var/mail\n# the rest is optional", plain=True)])
+    assert only.heading == "" and only.text.splitlines()[0] == "# Three items must be defined:" and "# the rest is optional" in only.text
+    (below,) = chunk_text([Part("# Notes\n\nCall Linh.", plain=True)])
+    assert (below.heading, below.text) == ("Notes", "Call Linh.")
+
+
+def test_names_in_headings_keep_their_underscores():
+    text = "# The `pg_hba.conf` file\n\nA.\n\n# 2.1. SQLITE_BUSY and __init__\n\nB.\n\n# *Very* _important_ [notes](x.md)\n\nC."
+    assert [piece.heading for piece in chunk_text([Part(text)])] == ["The pg_hba.conf file", "2.1. SQLITE_BUSY and init", "Very important notes"]
+
+
+def test_no_line_of_any_text_is_lost():
+    lines = [f"{mark}word{number}" for number, mark in enumerate(["# ", "## ", "", "# ", "", "### ", "", "# ", "# "] * 20)]
+    for plain in (False, True):
+        made = chunk_text([Part("\n".join(lines[:90]), "page 1", plain), Part("\n\n".join(lines[90:]), "page 2", plain)])
+        held = " ".join(f"{piece.heading} {piece.text}" for piece in made).split()
+        assert [line for line in lines if line.split()[-1] not in held] == []

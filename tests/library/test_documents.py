@@ -11,7 +11,7 @@ from maisale.access import people
 from maisale.errors import BadInput, NotAllowed, NotFound, StorageFailed, Unreadable
 from maisale.library.chunking import Part, chunk_text
 from maisale.library.deletion import delete_conversation, remove_document
-from maisale.library.documents import add_document, open_file, sweep_files
+from maisale.library.documents import add_document, changeable, open_file, sweep_files
 from maisale.library.readings import retry_document
 from maisale.records import Chunk
 from maisale.store import chunks, conversations, documents
@@ -131,6 +131,7 @@ def test_only_its_owner_or_an_admin_removes_a_document(services, linh, minh, bos
     document = add_document(services, linh, file, "returns.md")
     with pytest.raises(NotAllowed, match="somebody else"):
         remove_document(services, minh, document.id)
+    assert [changeable(services.db, who, [document.id]) for who in (linh, minh, boss)] == [{document.id}, set(), {document.id}]
     remove_document(services, boss, document.id)
     assert not documents.list_documents(services.db, linh)
 

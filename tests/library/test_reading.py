@@ -250,3 +250,26 @@ def test_a_page_is_read_though_it_is_wrong_about_its_encoding(tmp_path, declared
 @pytest.mark.parametrize("line", ["~~~a\nx\n", "```\n", "<!--"])
 def test_a_page_of_open_marks_is_read_in_time_in_proportion_to_it(tmp_path, line):
     assert kept(tmp_path, "a.md", line * 500_000 + "\n\nReturns are free.")
+
+
+def test_what_stands_beside_a_page_is_left_out(tmp_path):
+    page = (
+        '<?xml version="1.0" encoding="UTF-8"?><!DOCTYPE html><html><body><div role="navigation"><a>index</a> | <a>modules</a></div>'
+        '<h1>git-stash(1)<a class="headerlink" href="#x">\u00b6</a></h1><p>Stash the changes<![CDATA[ away]]>.</p></body></html>'
+    )
+    assert text_of(tmp_path, "a.html", page) == "# git-stash(1)\n\nStash the changes away."
+
+
+def test_headings_of_restructuredtext(tmp_path):
+    text = (
+        "=====\nSysRq\n=====\n\nWhat is it?\n~~~~~~~~~~~\n\nA magical key.\n\nHow to\n~~~~~~\n\nOn x86\n------\n\n"
+        "Press ALT::\n\n  # echo b\n\n====  =====\nA     B\n====  =====\n1     2\n====  =====\n\n- - -\n\n-----\n\nThe end\nis here\n"
+    )
+    read = text_of(tmp_path, "a.rst", text)
+    assert [line for line in read.splitlines() if line.startswith("#")] == ["# SysRq", "## What is it?", "## How to", "### On x86"]
+    assert "====  =====\n1     2" in read and "  # echo b" in read and read.endswith("The end\nis here")
+
+
+def test_a_text_file_does_not_take_its_comments_for_headings(tmp_path):
+    (part,) = kept(tmp_path, "adduser.conf.txt", "# a\n# b\nX=1")
+    assert part.plain and part.text == "# a\n# b\nX=1"

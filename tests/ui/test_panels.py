@@ -149,8 +149,8 @@ def test_what_runs_can_be_cancelled_and_what_failed_tried_again():
     assert ">Cancel<" in page(replace(PAPER, stage="read")) and ">Retry<" in page(replace(PAPER, stage="failed"))
 
 
-def test_a_shared_collection_is_only_read():
-    assert not re.search(r'data-do="(?!steps)', page(PAPER, read_only=("c",)))
+def test_what_belongs_to_somebody_else_is_only_read():
+    assert not re.search(r'data-do="(?!steps)', page(PAPER, read_only=("d",)))
 
 
 STEPS = (Reached("received", 0.0), Reached("read", 1.0, 900), Reached("failed", 2.0, attempts=3, cause=HOSTILE))
