@@ -69,6 +69,7 @@ def _parser(needs_command: bool) -> argparse.ArgumentParser:
     made.add_argument("--source", type=Path, required=True, metavar="DIR")
     made.add_argument("--collection", required=True, metavar="NAME")
     made.add_argument("--visibility", choices=("tenant", "private", "public"), default="tenant", help="who reads it (%(default)s)")
+    made.add_argument("--again", action="store_true", help="read the files that did not change anew too, after an upgrade that reads better")
 
     made = command(verbs, "ask", "answers.ask", "answer a question, with sources", as_json, acting)
     made.add_argument("question")

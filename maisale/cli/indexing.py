@@ -34,7 +34,7 @@ def index(args: argparse.Namespace) -> int:
                 bar.total = total
                 bar.update(done - bar.n)
 
-            report = sync_folder(services, acting(user), args.source, args.collection, args.visibility, progress)
+            report = sync_folder(services, acting(user), args.source, args.collection, args.visibility, progress, args.again)
         _wait_until_ended(services, report, quiet=args.json)
         return _say_report(services, report, args.json)
 

@@ -50,9 +50,12 @@ class _Found:
     skipped: int = 0
 
 
-def sync_folder(services: Services, scope: Scope, folder: Path, collection: str, visibility: str = "tenant", progress: Progress | None = None) -> SyncReport:
+def sync_folder(
+    services: Services, scope: Scope, folder: Path, collection: str, visibility: str = "tenant", progress: Progress | None = None, again: bool = False
+) -> SyncReport:
     """Makes `collection` hold what `folder` holds; documents that came another way stay. The worker reads what is new.
 
+    again: what did not change is read anew too, for an upgrade may read better.
     Raises BadInput, NotAllowed or StorageFailed; what was done until then stays done, and the next sync does the rest.
     """
     folder = folder.resolve()
@@ -64,7 +67,7 @@ def sync_folder(services: Services, scope: Scope, folder: Path, collection: str,
     known = {row["source"]: row for row in documents.documents_of_collection(services.db, report.collection_id)}
     for number, (source, path) in enumerate(found.files.items(), 1):
         try:
-            _sync_file(services, scope, report, source, path, known.get(source))
+            _sync_file(services, scope, report, source, path, known.get(source), again)
         except (Unreadable, OSError) as problem:
             report.failed += 1
             report.problems.append(str(problem))
@@ -95,12 +98,12 @@ def index_knowledge(services: Services, again: bool = False) -> None:
         log.error("the folder %s could not be indexed: %s", folder, problem)
 
 
-def _sync_file(services: Services, scope: Scope, report: SyncReport, source: str, path: Path, known: dict[str, Any] | None) -> None:
+def _sync_file(services: Services, scope: Scope, report: SyncReport, source: str, path: Path, known: dict[str, Any] | None, again: bool) -> None:
     check_file(services, path, source)
     state = path.stat()
-    if known and (known["size"], known["modified_at"]) == (state.st_size, state.st_mtime):
+    if known and not again and (known["size"], known["modified_at"]) == (state.st_size, state.st_mtime):
         return _count_same(report, source, known)
-    if known and known["content_hash"] == content_hash(path):
+    if known and not again and known["content_hash"] == content_hash(path):
         services.db.write(lambda tx: documents.note_modified(tx, known["id"], state.st_mtime), bulk=True)
         return _count_same(report, source, known)
     document_id = known["id"] if known else str(uuid.uuid4())

@@ -45,6 +45,16 @@ def test_a_second_sync_changes_nothing(services, linh, folder):
     assert len(services.db.rows("SELECT id FROM jobs")) == 2
 
 
+def test_again_reads_what_did_not_change_and_keeps_the_documents(services, linh, folder):
+    sync_folder(services, linh, folder, "Shop")
+    before = {document.id for document in documents.list_documents(services.db, linh)}
+    report = sync_folder(services, linh, folder, "Shop", again=True)
+    assert counts(report) == (0, 2, 0, 0, 0) and set(report.taken) == before
+    assert {document.id for document in documents.list_documents(services.db, linh)} == before
+    due = services.db.rows("SELECT subject_id FROM jobs WHERE state = 'pending' AND kind = 'read_document'")
+    assert sorted(row["subject_id"] for row in due) == sorted(before)
+
+
 def test_a_changed_file_keeps_its_document(services, linh, folder):
     sync_folder(services, linh, folder, "Shop")
     before = {document.source: document.id for document in documents.list_documents(services.db, linh)}
