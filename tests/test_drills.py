@@ -1,6 +1,6 @@
 """The drills in their short form; `python -m maisale drill` is the long one. What a drill is stands in maisale/ops/drill.py. Some run always.
 
-Kills aimed at Chroma's persist, which comes every 5,000 vectors, are made in the long form only.
+Kills aimed at Chroma's persist, which comes every 2,000 vectors, are made in the long form only.
 """
 
 import os
