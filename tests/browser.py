@@ -113,7 +113,8 @@ def drop(page: Page, zone: str, *files: tuple[str, str]) -> None:
 
 def press(page: Page, what: Locator) -> None:
     """Holds the mouse's button down in the middle of it."""
-    box = what.bounding_box()
+    while (box := what.bounding_box()) is None:  # it is being drawn anew
+        pass
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
 
