@@ -233,9 +233,11 @@ def table_heads(text: str) -> set[str]:
     return {sentence for head in heads for sentence in _split_block(head.strip())}
 
 
-def headings(text: str) -> set[str]:
-    """Those of the sentences that are Markdown headings."""
-    return {sentence for line in text.splitlines() if _HEADING.match(line) for sentence in _split_block(line.strip())}
+def headings(text: str, alone: bool = False) -> set[str]:
+    """Those of the sentences that are Markdown headings. alone: with no line directly above or below, for there # begins a comment."""
+    lines = ["", *text.splitlines(), ""]
+    found = [line for above, line, below in zip(lines, lines[1:], lines[2:]) if _HEADING.match(line) and not (alone and (above.strip() or below.strip()))]
+    return {sentence for line in found for sentence in _split_block(line.strip())}
 
 
 def is_table_rule(line: str) -> bool:

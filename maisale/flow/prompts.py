@@ -107,8 +107,8 @@ def best_quotes(used: Sequence[Candidate], reader: Reader) -> list[Quote]:
     best = max((one.relevance for one in used), default=0.0)
     scored = [quote for rank, one in enumerate(used[:3]) for quote in reader.quotes(one.number or 0, one.chunk, rank, best - one.relevance)]
     first = max(scored, key=lambda quote: quote.score, default=None)
-    if first is None:
-        return []
+    if first is None:  # passages of a word or two a line: better than an answer that says nothing
+        return [Quote(one.number or 0, line.strip(), 0, 0.0) for one in used[:1] for line in one.chunk.text.splitlines() if line.strip()][:1]
     goes_on = (first.number, first.position + 1)
     scored.sort(key=lambda quote: -quote.score - (GOES_ON if (quote.number, quote.position) == goes_on else 0.0))
     chosen, texts = [first], {one.number or 0: one.chunk.text for one in used}

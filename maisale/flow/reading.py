@@ -146,7 +146,7 @@ class Reader:
         """The sentences that can answer, as those of a passage without a number are scored."""
         if (made := self._scored.get(chunk)) is not None:
             return made
-        made, silent = self._scored.setdefault(chunk, []), table_heads(chunk.text) | headings(chunk.text)
+        made, silent = self._scored.setdefault(chunk, []), table_heads(chunk.text) | headings(chunk.text, alone=bool(chunk.document_id))
         title, heading, text = chunk.sought
         above, led = self._forms(words(f"{title} {heading}")), []
         shown, sought = (_without_fences(one) for one in (chunk.text, text))

@@ -91,6 +91,14 @@ def test_a_quoted_row_names_its_columns_and_keeps_its_cells():
     assert "> Name: Braund, Mr. Owen Harris · Sex: male · Fare: 7.25 [1]" in prompts.quotation(quotes, "en", False)
 
 
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [("# Till\n# closes at 21:40 every day\nkey=blue", "closes at 21:40 every day"), ("21:40", "21:40"), ("## 21:40", "## 21:40")],
+)
+def test_an_answer_is_never_without_a_quotation(text, quoted):
+    assert [quote.text for quote in prompts.best_quotes([passage(text)], reader("When does the till close?"))] == [quoted]
+
+
 def test_quoted_text_becomes_no_html_image_link_or_citation():
     shown = prompts.as_shown("<img src=x> ![pixel](http://evil/x.png) [2] [a](javascript:x) `code`")
     assert "\\<img" in shown and "\\!" in shown and "\\[2]" in shown and "](j" not in shown and shown.endswith(" `code`")
