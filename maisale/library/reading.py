@@ -15,6 +15,7 @@ from pathlib import Path
 from maisale.errors import Unreadable
 from maisale.library.chunking import Part
 from maisale.library.decoding import clean, decode, old_vietnamese
+from maisale.library.restructured import with_headings
 from maisale.library.tables import csv_table, json_text
 from maisale.library.zipped import holds_pictures
 
@@ -71,8 +72,6 @@ def _text(path: Path, name: str) -> list[Part]:
 
 
 def _rst(path: Path, name: str) -> list[Part]:
-    from maisale.library.restructured import with_headings
-
     return [Part(with_headings(decode(path.read_bytes(), name)), plain=True)]
 
 
