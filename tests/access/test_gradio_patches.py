@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 import gradio
 import gradio as gr
-from gradio import state_holder
+from gradio import queueing, state_holder
 from gradio_client import Client
 from running import ROOT
 
@@ -30,6 +30,11 @@ def test_what_was_set_before_stays(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     gradio_patches.quiet_gradio()
     assert os.environ["HF_HUB_OFFLINE"] == "0"
+
+
+def test_an_idle_queue_is_looked_at_a_hundred_times_a_second(door):
+    assert door.page._queue.sleep_when_free == gradio_patches.LOOK_S
+    assert set(re.findall(r"sleep\(.*\)", inspect.getsource(queueing.Queue.start_processing))) == {"sleep(self.sleep_when_free)"}
 
 
 def test_a_mounted_page_refuses_files_of_the_host(door):
