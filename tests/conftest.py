@@ -8,6 +8,7 @@ from pathlib import Path
 
 import certifi
 import pytest
+import wordfreq  # noqa: F401 - early, as app.py does: its import reads the source of all that stands above it
 from postgres_server import a_server, new_database
 
 from maisale.backends.postgres import PostgresDatabase

@@ -11,11 +11,12 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from maisale.access.gradio_patches import patch_gradio, quiet_gradio, tune_gradio
+from maisale.access.gradio_patches import patch_gradio, quick_import, quiet_gradio, tune_gradio
 
 quiet_gradio()
 
-import gradio as gr  # noqa: E402
+with quick_import():
+    import gradio as gr
 from running import free_port  # noqa: E402
 
 from maisale.access import gate, pages  # noqa: E402
