@@ -1,4 +1,4 @@
-"""Documents as they came, for whoever may read them. A file is never run by the browser: what could be is sent as plain text or as a download."""
+"""Documents as they came and as they were read, for whoever may read them. A file is never run by the browser: what could be is plain text or a download."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from maisale.access import keys
 from maisale.access.gate import caller, route_path
 from maisale.chat.replies import Replies
 from maisale.errors import MaiSaleError
-from maisale.library.documents import FILES_AT_ONCE, open_file
+from maisale.library.documents import FILES_AT_ONCE, open_file, read_text
 
 # Shown inside the browser; all else is downloaded. HTML and SVG would run scripts with the reader's session.
 SHOWN = {".pdf": "application/pdf", **dict.fromkeys((".txt", ".md", ".csv", ".json", ".html", ".htm"), "text/plain")}
@@ -32,6 +32,15 @@ def router(running: Callable[[], Replies]) -> APIRouter:
         shown = SHOWN.get(path_suffix(document.title))
         kind = f"{shown}; charset=utf-8" if shown == "text/plain" else shown or "application/octet-stream"
         return FileResponse(path, media_type=kind, filename=document.title, content_disposition_type="inline" if shown else "attachment")
+
+    @routes.get("/files/{document_id}/read")
+    def read(document_id: str, request: Request) -> Response:
+        try:
+            who = caller(request)
+            keys.require(who, "read")
+            return PlainTextResponse(read_text(running().services, who.scope, document_id))
+        except MaiSaleError as problem:
+            return PlainTextResponse(str(problem), problem.status)
 
     return routes
 

@@ -20,7 +20,7 @@ from maisale.library.files import keep_file, remove_files
 from maisale.library.reading import check_kind
 from maisale.records import PUBLIC_TENANT, Document, Scope
 from maisale.services import Services
-from maisale.store import accounts, audit, conversations, documents, jobs
+from maisale.store import accounts, audit, chunks, conversations, documents, jobs
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,21 @@ def open_file(services: Services, scope: Scope, document_id: str) -> tuple[Path,
     if not path.is_file():
         raise NotFound(f"The file of {document.title} is gone from the server. Add it again.")
     return path, document
+
+
+def read_text(services: Services, scope: Scope, document_id: str) -> str:
+    """What was read of a document, for whoever may read it: its passages in order, below their headings. Raises NotFound."""
+    document = documents.get_document(services.db, scope, document_id)
+    passages = chunks.chunks_of(services.db, document_id)
+    if not passages:
+        raise NotFound(f"Nothing of {document.title} has been read yet. Its row on the Documents page says how far it is.")
+    lines, heading = [document.title], ""
+    for chunk in passages:
+        if chunk.heading != heading:
+            heading = chunk.heading
+            lines += [f"# {heading}"] if heading else []
+        lines.append(chunk.text)
+    return "\n\n".join(lines) + "\n"
 
 
 def sweep_files(services: Services, older_than_s: float = 3600) -> int:

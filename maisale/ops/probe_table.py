@@ -136,6 +136,9 @@ OURS: tuple[Call, ...] = (
     Call("GET", "/files/{document_id}", "read", 404, shows="document"),
     Call("GET", "/files/{document_id}", "read", 404, values={"document_id": "file_id"}, shows="file"),
     Call("GET", "/files/{document_id}", "read", 404, by={"colleague": 200}, values={"document_id": "shared_id"}, shows={"colleague": "shared"}),
+    Call("GET", "/files/{document_id}/read", "read", 404, shows="document"),
+    Call("GET", "/files/{document_id}/read", "read", 404, values={"document_id": "file_id"}, shows="file"),
+    Call("GET", "/files/{document_id}/read", "read", 404, by={"colleague": 200}, values={"document_id": "shared_id"}, shows={"colleague": "shared"}),
 )
 _SESSION = {"session_hash": "{session_hash}"}
 _NUMBERED = {"fn_index": "{number}", "data": ["{conversation_id}"]}

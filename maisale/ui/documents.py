@@ -171,7 +171,7 @@ def _failed(one: Document, language: str) -> str:
 
 def _actions(one: Document, language: str, may_change: bool) -> str:
     """Open what can be read, cancel what runs, retry what did not go well; deleting asks first."""
-    open_link = f'<a class="button" href="/files/{esc(one.id)}" target="_blank" rel="noopener">{say(language, "open")}</a>'
+    open_link = f'<a class="button" href="{_address(one)}" target="_blank" rel="noopener">{say(language, "open")}</a>'
     if not may_change:
         return open_link if one.searchable else ""
     if not one.ended:
@@ -181,12 +181,17 @@ def _actions(one: Document, language: str, may_change: bool) -> str:
     return first + tool("ask-delete", "trash", say(language, "delete"), one.title) + asks_delete("remove", language)
 
 
+def _address(one: Document) -> str:
+    """Of the file as it came; of a web page what was read of it, for its markup is never run and nobody reads it."""
+    return f"/files/{esc(one.id)}" + ("/read" if one.media_type == "text/html" and one.searchable else "")
+
+
 def attached(documents: Sequence[Document], language: str) -> str:
     """The files of the open conversation, each with its state, above the composer."""
     if not documents:
         return ""
     rows = "".join(
-        f'<li data-id="{esc(one.id)}">{icon("document")}<a href="/files/{esc(one.id)}" target="_blank" rel="noopener">{esc(one.title)}</a>'
+        f'<li data-id="{esc(one.id)}">{icon("document")}<a href="{_address(one)}" target="_blank" rel="noopener">{esc(one.title)}</a>'
         f'<span class="state">{state(one, language)}</span>{tool("remove", "close", say(language, "remove"), one.title)}</li>'
         for one in documents
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import zip_longest
+from urllib.parse import quote
 
 from maisale.records import Candidate, Citation, Reply, Trace
 from maisale.text import is_table_rule, named_row, table_cells
@@ -14,6 +15,9 @@ EXCERPT_CHARACTERS = 260  # about three lines of a card
 COLUMNS = 4  # of a table that fits the panel
 CUT_CHARACTERS = 50  # a line of so many and its next are one paragraph
 _BEGINS_ANEW = re.compile(r"\s*(?:[-*+•>|#]|\d{1,3}[.)]\s|\s{4})")
+_PAGE = re.compile(r"page (\d+)")
+FRAGMENT_WORDS = 8  # from the beginning of what answers, by which a browser finds it
+FRAGMENT_WORDS_LEAST = 4  # or they stand elsewhere too
 _REASONS = ("below_cut", "below_gate", "near_duplicate", "budget", "over_k")
 _SENTENCE_END = re.compile(r"(?<=[.!?…:;])\s+|\n+")
 _STEPS = ("recall", "search_knowledge", "rank", "judge", "compose", "quote", "abstain")  # of the flow, by their names there
@@ -51,7 +55,7 @@ def _path(trace: Trace, used: int, language: str) -> str:
     enough = trace.path == "history"
     shares = {"have": percent(trace.coverage), "need": percent(trace.coverage_needed)}
     # Covered and still not enough: the judge doubted what the conversation alone would have answered.
-    verdict = "enough" if enough else "doubtful" if trace.coverage >= trace.coverage_needed else "not_enough"
+    verdict = "enough" if enough else "doubtful" if trace.coverage >= trace.coverage_needed else "not_enough" if trace.coverage else "nothing_here"
     steps = [_step(enough, say(language, "this_conversation"), say(language, verdict, **shares))]
     if not enough:
         found = [say(language, "n_candidates", n=len(trace.candidates)), _only_in(trace, language)]
@@ -164,7 +168,17 @@ def _record(names: list[str], row: list[str], spans: tuple[str, ...]) -> str:
 def _open_link(citation: Citation, language: str) -> str:
     if not citation.document_id:
         return ""
-    return f'<a class="open-document" href="/files/{esc(citation.document_id)}" target="_blank" rel="noopener">{say(language, "open_document")}</a>'
+    return f'<a class="open-document" href="{esc(_where(citation))}" target="_blank" rel="noopener">{say(language, "open_document")}</a>'
+
+
+def _where(citation: Citation) -> str:
+    """The page of a PDF, which browsers show as it is; of all else the passage in what was read, marked there by a text fragment."""
+    file = f"/files/{citation.document_id}"
+    if page := _PAGE.match(citation.place):
+        return f"{file}#page={page[1]}"
+    beginnings = [span.strip().split("\n")[0].split()[:FRAGMENT_WORDS] for span in (*citation.highlights, citation.text)]
+    telling = next((words for words in beginnings if len(words) >= FRAGMENT_WORDS_LEAST), beginnings[-1])
+    return f"{file}/read#:~:text=" + quote(" ".join(telling), safe="").replace("-", "%2D")  # "-" has a meaning there
 
 
 def _candidates(trace: Trace, language: str) -> str:

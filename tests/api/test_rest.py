@@ -193,6 +193,20 @@ def test_a_file_becomes_a_document_that_is_found_read_and_removed(office, linh):
     assert document["id"] not in {one["document_id"] for one in linh.get("/v1/search", params={"q": "showroom hours"}).json()}
 
 
+def test_what_was_read_of_a_page_is_text_below_its_headings(office, linh):
+    page = "<html><title>Care</title><body><h1>Care</h1><script>alert(1)</script><h2>Oil</h2><p>Oil the table <b>twice</b> a year.</p></body></html>"
+    document = upload(linh, page, "care.html", collection="Handbook", visibility="private").json()
+    early = linh.get(f"/files/{document['id']}/read")
+    assert early.status_code == 404 and "care.html has been read yet" in early.text
+    office.work_off()
+    answer = linh.get(f"/files/{document['id']}/read")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8" and "sandbox" in answer.headers["content-security-policy"]
+    assert re.fullmatch(r"care\.html\n\n# Care > Oil\n\nOil the table \W*twice\W* a year\.\n", answer.text), answer.text
+    assert office.minh.http.get(f"/files/{document['id']}/read").status_code == 404
+    assert linh.get(f"/files/{document['id']}").text == page
+    linh.delete(f"/v1/documents/{document['id']}")
+
+
 def test_who_reads_a_document_is_said_by_its_collection(office):
     """private: oneself. tenant: the team. public: everybody, and only the instance's admin fills one."""
     readers = {name: getattr(office, name).http for name in ("admin", "linh", "minh", "hoa")}

@@ -26,6 +26,10 @@ def test_the_path_names_coverage_and_threshold():
     assert "not enough (38\u00a0% covered, 60\u00a0% needed)" in sources_panel(REPLY, "en")
 
 
+def test_a_conversation_that_has_no_word_of_the_question_is_not_measured():
+    assert "This conversation</b><span>: nothing on this</span>" in sources_panel(replace(REPLY, trace=replace(TRACE, coverage=0.0)), "en")
+
+
 def test_a_conversation_that_was_enough_searched_no_knowledge():
     panel = sources_panel(replace(REPLY, trace=replace(TRACE, path="history", coverage=0.8)), "en")
     assert "enough (80\u00a0% covered" in panel and "Knowledge" not in panel
@@ -38,7 +42,21 @@ def test_a_document_with_a_script_stays_text():
 
 def test_a_card_shows_strength_highlight_and_the_way_to_its_document():
     panel = sources_panel(REPLY, "en")
-    assert 'id="src-1"' in panel and "Strong match" in panel and "<mark>24 months</mark>" in panel and 'href="/files/d"' in panel
+    assert 'id="src-1"' in panel and "Strong match" in panel and "<mark>24 months</mark>" in panel and 'href="/files/d' in panel
+
+
+PLACES = {
+    "of a PDF its page": ({"place": "page 12"}, "/files/d#page=12"),
+    "of all else what answers": ({"place": "sheet A", "highlights": ("the well-known rule of it",)}, "the%20well%2Dknown%20rule%20of%20it"),
+    "no two words that stand elsewhere too": ({"place": "", "text": "Goods come back\nsoon.", "highlights": ("24 months",)}, "Goods%20come%20back"),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_document_opens_where_it_is_cited(name):
+    differs, place = PLACES[name]
+    address = place if place.startswith("/files/") else f"/files/d/read#:~:text={place}"
+    assert f'href="{address}"' in sources_panel(replace(REPLY, citations=(replace(CITED, **differs),)), "en")
 
 
 def test_what_was_said_in_the_conversation_has_no_document_to_open():
