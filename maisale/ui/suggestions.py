@@ -33,6 +33,7 @@ class Suggestions:
             return [(question, documents.HELP) for question in say(language, "help_questions").split("|")]
         readable = [one for one in documents.list_documents(services.db, scope) if one.collection in names and one.searchable]
         tried = [(one, self._topics(services, one)) for one in spread(readable)[:TRIED_DOCUMENTS]]
+        tried.sort(key=lambda each: all(topic.language != language for topic in each[1]))  # the reader's language first
         common = Counter(fold(topic.heading) for _, found in tried for topic in found)
         sure, others = [], []
         for document, found in tried:

@@ -73,11 +73,15 @@ def is_prose(text: str) -> bool:
 
 
 def spread(listed: Sequence[Document]) -> list[Document]:
-    """Prose before tables, and of each folder one before a second of any: the newest files are often all of one folder. Else as they come."""
-    turns: dict[tuple[str, str], int] = {}
-    ranked = []
+    """Prose before tables, and of each folder one before a second of any, from all over it: an import's newest files are its last."""
+    folders: dict[tuple[str, str], list[Document]] = {}
     for one in listed:
-        folder = (one.collection_id, str(PurePosixPath(one.source).parent))
-        turns[folder] = turns.get(folder, 0) + 1
-        ranked.append((one.source.lower().endswith(TABLES), turns[folder], one))
+        folders.setdefault((one.collection_id, str(PurePosixPath(one.source).parent)), []).append(one)
+    ranked = [(one.source.lower().endswith(TABLES), turn, one) for folder in folders.values() for turn, one in enumerate(_all_over(folder))]
     return [one for *_, one in sorted(ranked, key=lambda each: each[:2])]
+
+
+def _all_over(folder: Sequence[Document]) -> list[Document]:
+    """The first, the one in the middle, those between them, and so on: places in the order of their reversed bits (van der Corput)."""
+    bits = max(1, (len(folder) - 1).bit_length())
+    return [folder[place] for place in sorted(range(len(folder)), key=lambda place: f"{place:0{bits}b}"[::-1])]

@@ -387,17 +387,33 @@ def test_what_a_page_sends_is_read_as_texts_only():
     assert acted(event(do="open", id=["x"], title=None)) == {"do": "open"}
 
 
-def test_suggestions_are_questions_that_the_documents_answer(services, linh, tmp_path):
-    refunds = "The shop manager approves refunds for customers within 3 days. Refunds are paid in cash, and the customer signs for them at the counter."
-    common = "## Deliveries\nDeliveries leave the store at noon on every working day. They reach the customer on the same evening, or else on the next one.\n"
+def test_a_reader_is_first_asked_about_documents_in_their_language(services, linh, tmp_path):
+    english = "The shop manager approves refunds within 3 days. They are paid in cash, and the customer signs for them at the counter."
+    vietnamese = "Máy lọc nước được bảo hành trong hai mươi bốn tháng kể từ ngày mua. Khách hàng mang theo phiếu bảo hành và hoá đơn khi đến."
+    texts = {"b.md": f"# Bảo hành\n\n## Thời hạn bảo hành máy lọc\n{vietnamese}", "r.md": f"# Refunds\n\n## Cash at the counter\n{english}"}
+    stored(services, linh, tmp_path, texts)
+    first = {language: Suggestions().for_reader(services, linh.scope, language, ("Knowledge",))[0][0] for language in ("en", "vi")}
+    assert "Cash at the counter" in first["en"] and "Thời hạn bảo hành máy lọc" in first["vi"]
+
+
+def stored(services, linh, folder, texts):
+    """Documents with these names and texts, read."""
     added = []
-    for name, text in (("returns.md", f"# Returns\n\n## Description\n{refunds}\n## Refunds\n{refunds}\n{common}"), ("stores.md", f"# Stores\n\n{common}")):
-        path = Path(tmp_path / name)
+    for name, text in texts.items():
+        path = Path(folder / name)
         path.write_text(text, "utf-8")
         added.append(add_document(services, linh.scope, path, path.name))
     indexing = Indexing(services, Embedders(services))
     for job_id in jobs.due(services.db, 10):
         indexing.do(jobs.claim(services.db, job_id))
+    return added
+
+
+def test_suggestions_are_questions_that_the_documents_answer(services, linh, tmp_path):
+    refunds = "The shop manager approves refunds for customers within 3 days. Refunds are paid in cash, and the customer signs for them at the counter."
+    common = "## Deliveries\nDeliveries leave the store at noon on every working day. They reach the customer on the same evening, or else on the next one.\n"
+    returns = f"# Returns\n\n## Description\n{refunds}\n## Refunds\n{refunds}\n{common}"
+    added = stored(services, linh, tmp_path, {"returns.md": returns, "stores.md": f"# Stores\n\n{common}"})
     found = Suggestions().for_reader(services, linh.scope, "en", ("Knowledge",))
     assert found == [("What does Returns say about Refunds?", "Knowledge")]
     assert answers(services, linh.scope, ("Knowledge",), found[0][0])[0] == added[0].id

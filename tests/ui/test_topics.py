@@ -53,3 +53,9 @@ def test_each_heading_is_named_once_without_its_path():
 def test_prose_of_each_folder_comes_before_a_second_of_any_and_tables_last():
     listed = [replace(PAPER, source=source) for source in ("npm/a.md", "npm/b.md", "Data/x.csv", "Office/c.docx")]
     assert [one.source for one in spread(listed)] == ["npm/a.md", "Office/c.docx", "npm/b.md", "Data/x.csv"]
+
+
+def test_an_imported_folder_is_not_known_by_its_last_files_alone():
+    listed = [replace(PAPER, source=f"import/{number:03}.md") for number in reversed(range(500))]
+    first = sorted(int(one.source[-6:-3]) for one in spread(listed)[:8])
+    assert all(40 <= later - earlier <= 90 for earlier, later in zip(first, first[1:], strict=False)), first

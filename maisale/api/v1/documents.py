@@ -80,7 +80,10 @@ def router(running: Callable[[], Replies]) -> APIRouter:
 
     @routes.get("/documents/{document_id}")
     def get_document(document_id: str, caller: Reader) -> shapes.LedgerOut:
-        """Get where a document stands, and when it reached which stage. GET /files/{document_id} brings the file itself."""
+        """Get where a document stands, and when it reached which stage.
+
+        GET /files/{document_id} brings the file itself, GET /files/{document_id}/read what was read of it, as plain text.
+        """
         db = running().services.db
         (found,) = progress.with_seconds_left(db, [documents.get_document(db, caller.scope, document_id)])
         return shapes.LedgerOut(**plain.document(found), stages=[asdict(one) for one in ledger.of_document(db, found.id)])
