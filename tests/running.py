@@ -17,6 +17,7 @@ import httpx
 
 ROOT = Path(__file__).parents[1]
 ADMIN_KEY = "an-admin-key-for-tests-only-0123456789"
+HELP = str(ROOT / "knowledge")  # KNOWLEDGE_DIR for those who ask about Mai-Sale's own pages: to read them costs a start two seconds of the processor
 NOWHERE = "http://127.0.0.1:9"  # the discard port: no model server answers
 
 
@@ -41,6 +42,7 @@ class RunningApp:
             "X_API_KEY_ADMIN": ADMIN_KEY,
             "OLLAMA_HOST": ollama,
             "RATE_LIMIT": "1000",  # tests ask faster than people
+            "KNOWLEDGE_DIR": str(folder / "knowledge"),  # empty
             **settings,
         }
         self.process: subprocess.Popen | None = None

@@ -9,7 +9,7 @@ import time
 import pytest
 from browser import DESK, PHONE, Visitor, answered, answers, ask, chromium, drop, pictures, press, ready, spills, submit_key, until
 from playwright.sync_api import expect, sync_playwright
-from running import ADMIN_KEY, RunningApp
+from running import ADMIN_KEY, HELP, RunningApp
 
 from fake_ollama import FakeOllama, cite_the_first_passage
 from maisale.chat.naming import OFFERED
@@ -54,7 +54,7 @@ def app(tmp_path_factory, ollama):
     (folder / "team").mkdir()
     for name, text in FOLDER.items():
         (folder / "team" / name).write_text(text, "utf-8")
-    with RunningApp(folder, ollama=ollama.url) as running:
+    with RunningApp(folder, ollama=ollama.url, KNOWLEDGE_DIR=HELP) as running:
         indexed = running.command("index", "--source", str(folder / "team"), "--collection", "Team")
         assert indexed.returncode == 0, indexed.stderr
         yield running

@@ -28,7 +28,6 @@ def ollama():
 @pytest.fixture(scope="module")
 def app(tmp_path_factory, ollama):
     with RunningApp(tmp_path_factory.mktemp("ledger"), ollama=ollama.url) as running:
-        running.wait_until_indexed()
         yield running
 
 

@@ -15,7 +15,8 @@ ALWAYS = ("index-deleted", "large-file", "kills", "small-files", "model-away")
 
 @pytest.fixture(scope="module")
 def grounds(tmp_path_factory):
-    with Grounds(tmp_path_factory.mktemp("drills"), os.environ, short=True) as opened:
+    folder = tmp_path_factory.mktemp("drills")
+    with Grounds(folder, {**os.environ, "KNOWLEDGE_DIR": str(folder / "empty")}, short=True) as opened:
         yield opened
 
 

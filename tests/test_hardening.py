@@ -25,7 +25,7 @@ INSIDE = re.compile(
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
     with RunningApp(tmp_path_factory.mktemp("hardening"), UPLOAD_MB="1", VECTORS="exact") as running:
-        yield running.wait_until_indexed()
+        yield running
 
 
 @pytest.fixture(scope="module")

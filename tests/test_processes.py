@@ -16,7 +16,7 @@ import httpx
 import pytest
 from postgres_server import new_database
 from redis_server import RedisServer
-from running import ADMIN_KEY, ROOT, RunningApp, free_port
+from running import ADMIN_KEY, HELP, ROOT, RunningApp, free_port
 from test_worker import until
 
 from fake_ollama import FakeOllama
@@ -48,6 +48,7 @@ def place(tmp_path_factory, postgres_server, redis, ollama):
             "REDIS_URL": redis.url,
             "FILES_DIR": str(folder / "files"),
             "BACKUP_DIR": "",
+            "KNOWLEDGE_DIR": HELP,
             "OLLAMA_HOST": ollama.url,
             "VECTORS": "exact",
             "WORKERS": "0",

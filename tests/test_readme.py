@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from running import ADMIN_KEY, RunningApp
+from running import ADMIN_KEY, HELP, RunningApp
 
 from maisale.config import from_env
 
@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
-    with RunningApp(tmp_path_factory.mktemp("readme")) as running:
+    with RunningApp(tmp_path_factory.mktemp("readme"), KNOWLEDGE_DIR=HELP) as running:
         yield running.wait_until_indexed()
 
 

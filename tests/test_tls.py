@@ -34,7 +34,7 @@ def app(tmp_path_factory, ca):
     cert, key = ca.sign("app")
     files = {"TLS_CERT": cert, "TLS_KEY": key, "OLLAMA_CA": ca.file}
     with FakeOllama(tls=ca.serving()) as ollama, RunningApp(tmp_path_factory.mktemp("tls"), ollama.url, ca.asking(), **files) as running:
-        yield running.wait_until_indexed()
+        yield running
 
 
 def test_the_printed_address_is_https_and_opens_the_door_with_a_secure_cookie(app, ca):

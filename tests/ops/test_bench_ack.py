@@ -4,7 +4,7 @@ import json
 import sqlite3
 
 import pytest
-from running import ADMIN_KEY, RunningApp
+from running import ADMIN_KEY, HELP, RunningApp
 
 from maisale.cli import main
 
@@ -30,7 +30,7 @@ def test_a_crowd_is_acknowledged_and_answered(capsys, monkeypatch, tmp_path):
 @pytest.mark.long
 def test_a_running_instance_is_measured_and_left_as_it_was(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("X_API_KEY_ADMIN", ADMIN_KEY)
-    with RunningApp(tmp_path) as app:
+    with RunningApp(tmp_path, KNOWLEDGE_DIR=HELP) as app:
         app.wait_until_indexed()
         code, out, _ = run(capsys, "bench", "ack", "--users", "3", "--seconds", "1", "--rounds", "2", "--url", app.url)
         db = sqlite3.connect(tmp_path / "data" / "sqlite.db", timeout=30)

@@ -25,7 +25,7 @@ def app(tmp_path_factory):
     with FakeOllama(("gpt-oss",), answer=at_length, token_delay_s=0.05) as ollama:
         ollama.models["gpt-oss:latest"].slot = asyncio.Semaphore(50)
         with RunningApp(tmp_path_factory.mktemp("probe"), ollama.url, GENERATE_CONCURRENCY="50") as running:
-            yield running.wait_until_indexed()
+            yield running
 
 
 def at_length(messages) -> str:
