@@ -66,7 +66,7 @@ from maisale.access import pages  # noqa: E402
 from maisale.access.arrivals import Arrivals  # noqa: E402
 from maisale.access.bodies import Bounded  # noqa: E402
 from maisale.access.gate import Gate  # noqa: E402
-from maisale.access.gradio_patches import keep_copies_in, one_app, patch_gradio, tune_gradio  # noqa: E402
+from maisale.access.gradio_patches import keep_copies_in, one_app, patch_gradio, put_first, tune_gradio  # noqa: E402
 from maisale.access.headers import SecurityHeaders  # noqa: E402
 from maisale.access.mishaps import Mishaps  # noqa: E402
 from maisale.api import files, listing, mcp, metrics, v1  # noqa: E402
@@ -133,6 +133,7 @@ def build() -> FastAPI:
         **page.appearance(),
     )
     patch_gradio(demo)
+    put_first(theme.first_script())
     return parent
 
 

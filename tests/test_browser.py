@@ -615,6 +615,18 @@ def test_on_a_phone_a_document_is_named_by_a_tap(page):
     page.set_viewport_size(DESK)
 
 
+def test_an_idle_page_draws_no_frames(app, browser):
+    visitor = Visitor(browser, app.url)
+    counted = "requestAnimationFrame = (draw) => (frames_asked++, next(draw));"
+    visitor.context.add_init_script(f"window.frames_asked = 0; const next = requestAnimationFrame; {counted}")
+    page = visitor.sign_in(ADMIN_KEY)
+    asked = []
+    for _ in range(4):
+        page.wait_for_timeout(1000)
+        asked.append(page.evaluate("frames_asked"))
+    assert asked[-1] - asked[-2] < 40, asked  # of sixty in a second; the clock's tick asks for some
+
+
 def test_nothing_scrolls_sideways_at_any_width(page):
     ask(page, "Tell me when the last ferry to Holm leaves, and what-a-very-long-word-without-any-space-" + "x" * 120)
     expect(answers(page)).to_contain_text("Holm")

@@ -89,6 +89,16 @@ def tune_gradio(demo: Any) -> None:
     demo._queue.sleep_when_free = LOOK_S
 
 
+def put_first(script: str) -> None:
+    """Has every page run `script` before Gradio's own: 6.31 adds a page's head when it draws, too late for what is to change how it draws."""
+    environment, name, its_own = sys.modules["gradio.routes"].templates.env, "frontend/index.html", '<script type="module"'  # type: ignore[attr-defined]
+    page, _, _ = environment.loader.get_source(environment, name)
+    if page.count(its_own) != 1:
+        raise RuntimeError(f"{name} of Gradio has no place for a script before its own. Look at maisale/access/gradio_patches.py for this version.")
+    changed = page.replace(its_own, f"<script>{{% raw %}}{script}{{% endraw %}}</script>{its_own}")
+    environment.loader = jinja2.ChoiceLoader([jinja2.DictLoader({name: changed}), environment.loader])
+
+
 def patch_gradio(demo: Any) -> None:
     """For `demo` once it is mounted."""
     # Gradio 6.31: only launch() sets this, and until it is set any file of the host is copied and served to whoever names it in a call.

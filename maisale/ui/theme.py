@@ -106,6 +106,11 @@ def head() -> str:
     return f"<style>{tokens()}{style.read_text('utf-8')}</style><script>{script()}</script>"
 
 
+def first_script() -> str:
+    """What the page does before Gradio's own scripts run."""
+    return Path(__file__).with_name("behaviour").joinpath("first.js").read_text("utf-8")
+
+
 @cache
 def script() -> str:
     """What the page does in the browser by itself: the files of behaviour/ in one scope."""

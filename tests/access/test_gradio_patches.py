@@ -37,6 +37,14 @@ def test_an_idle_queue_is_looked_at_a_hundred_times_a_second(door):
     assert set(re.findall(r"sleep\(.*\)", inspect.getsource(queueing.Queue.start_processing))) == {"sleep(self.sleep_when_free)"}
 
 
+def test_a_first_script_stands_before_gradios_own(monkeypatch):
+    templates = gradio.routes.templates.env
+    monkeypatch.setattr(templates, "loader", templates.loader)
+    gradio_patches.put_first("first('{{ as it is }}')")
+    page = templates.get_template("frontend/index.html").render(config={"title": "A & B"}, gradio_api_info={})
+    assert page.index("<script>first('{{ as it is }}')</script>") < page.index('<script type="module"') and "A &amp; B" in page
+
+
 def test_a_mounted_page_refuses_files_of_the_host(door):
     assert door.page.has_launched
 
