@@ -217,7 +217,8 @@ class FakeOllama:
                 try:
                     await asyncio.wait({work, hangup}, return_when=asyncio.FIRST_COMPLETED)
                 finally:
-                    closed_early = not work.done()
+                    # Written to before the end was read: the same hanging up.
+                    closed_early = not work.done() or isinstance(work.exception(), (ConnectionResetError, BrokenPipeError))
                     work.cancel()
                     hangup.cancel()
                     done, heard = await asyncio.gather(work, hangup, return_exceptions=True)
