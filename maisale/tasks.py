@@ -27,7 +27,8 @@ TOGETHER = {"embed_message": 32, "embed_document": 32, "read_document": 8}  # me
 PRUNE_S = 3600.0  # between two looks for jobs that ended long ago
 PRUNED = 500  # removed in one transaction
 CROWD = 20  # people who wait for an answer, from which on documents and messages make way
-WAY_S = 10.0  # that one makes way at most; a crowd without an end must not keep it for ever
+QUIET_S = 2.0  # without a crowd, until it is over: who asked at once often asks at once again
+WAY_S = 5.0  # that one makes way at most; a crowd without an end must not keep it for ever
 MAKE_WAY = (*jobs.OF_DOCUMENTS, "embed_message")  # what was said lately an answer reads without any index
 LOOK_AT = 8  # due jobs of which the first free one is claimed
 
@@ -47,7 +48,7 @@ class Work:
         self._leads = leads
         self._bulk_room = threading.BoundedSemaphore(max(1, hands - 1))
         self._doing: dict[str, Job] = {}
-        self._pruned_at = float("-inf")
+        self._pruned_at = self._crowd_at = float("-inf")
         self._unstored: dict[str, Job] = {}  # done or not, their end could not be written
 
     def take(self, job_id: str) -> None:
@@ -122,8 +123,11 @@ class Work:
     def _make_way(self) -> None:
         """While a crowd waits for answers: reading and embedding takes the processors that decide them."""
         ends = time.monotonic() + WAY_S
-        while conversations.waiting(self._services.db) >= CROWD and time.monotonic() < ends and not self._stopping.wait(0.2):
-            pass
+        while (now := time.monotonic()) < ends:
+            if conversations.waiting(self._services.db) >= CROWD:
+                self._crowd_at = now
+            if now - self._crowd_at > QUIET_S or self._stopping.wait(0.2):
+                return
 
     def _free_unstored(self) -> None:
         """A disk that was full has room again: what could not be ended need not wait for its lease to pass."""

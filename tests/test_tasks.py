@@ -3,6 +3,7 @@
 import threading
 
 from conftest import LINH
+from maisale import tasks
 from maisale.errors import StorageFailed
 from maisale.library.documents import add_document
 from maisale.library.embedders import Embedders
@@ -45,6 +46,24 @@ def test_a_document_makes_way_for_a_crowd_that_waits_for_answers(services, tmp_p
     hand.join(60)
     assert not hand.is_alive() and documents.get_document(db, LINH, document.id).searchable
     work.put_back()
+
+
+def test_a_crowd_that_may_ask_again_is_not_over_with_its_last_answer(services, monkeypatch):
+    work, db = Work(services, Embedders(services), 1, threading.Event()), services.db
+    services.vectors = None
+    monkeypatch.setattr(tasks, "WAY_S", 600.0)
+    monkeypatch.setattr(tasks, "QUIET_S", 300.0)
+    for _ in range(CROWD):
+        db.write(lambda tx: conversations.accept_question(tx, LINH, None, "How long?", "t", {}))
+    hand = threading.Thread(target=work.take, args=(jobs.due(db, 1)[0],))
+    hand.start()
+    hand.join(1)
+    db.write(lambda tx: tx.execute("UPDATE replies SET state = 'done'"))
+    hand.join(1)
+    assert hand.is_alive() and jobs.due(db, 100)
+    monkeypatch.setattr(tasks, "QUIET_S", 0.0)
+    hand.join(60)
+    assert not hand.is_alive() and not jobs.due(db, 100)
 
 
 def test_messages_make_way_for_a_crowd_and_are_embedded_in_one_go_then(services):

@@ -19,8 +19,8 @@ from maisale.library.chunking import Piece, chunk_text
 from maisale.library.embedders import Embedders
 from maisale.library.embedding import Embedding
 from maisale.library.interruptions import Cancelled, GoOn, Stopping
-from maisale.library.messages import known_numbers, write_message
-from maisale.library.passages import Passages, Version
+from maisale.library.messages import Prepared, prepare, write_message
+from maisale.library.passages import Passages, Version, slices
 from maisale.library.read_back import WORDS_LOST, read_back, read_back_words
 from maisale.library.reader_process import Reader
 from maisale.library.redacting import Redacting, redacted_chunks
@@ -32,6 +32,7 @@ from maisale.tracebacks import where
 
 log = logging.getLogger(__name__)
 
+MESSAGES = 8  # written in one transaction: while it lasts, questions of people wait to be stored
 LONG = 1_000_000  # characters of a text whose reading is in its ledger before it was cut into passages
 REFUSED = "the embedding model gives no vector for the text"
 
@@ -162,18 +163,24 @@ class Indexing:
     # Vectors
 
     def _embed_message(self, job: Job) -> None:
-        known = known_numbers(self._services, [job.subject_id])
-        self._services.db.write(lambda tx: write_message(tx, self._services.words, job.subject_id, known), bulk=job.lane == "bulk")
+        self._write_messages([job])
         if refused := [chunk for name in self._names(job) for chunk in self._embedding.embed(job, name)]:
             which = "It" if len(refused) == 1 else "A part of it"
             self._services.db.write(lambda tx: jobs.give_up(tx, job, f"{which} is found by words only: {REFUSED}."))
 
     def _embed_messages(self, taken: Sequence[Job]) -> None:
         """All of them, and their end, in a few transactions. Raises when anything is in the way of one."""
-        db, bulk = self._services.db, taken[0].lane == "bulk"
-        known = known_numbers(self._services, [job.subject_id for job in taken])
-        db.write(lambda tx: [write_message(tx, self._services.words, job.subject_id, known) for job in taken], bulk=bulk)
+        self._write_messages(taken)
         self._together.embed(taken, self._embedders.wanted(), look=lambda job: None, end=lambda tx, job: None)
+
+    def _write_messages(self, taken: Sequence[Job]) -> None:
+        for few in slices(prepare(self._services, [job.subject_id for job in taken]), MESSAGES):
+
+            def write(tx: Transaction, few: Sequence[Prepared] = few) -> None:
+                for one in few:
+                    write_message(tx, self._services.words, one)
+
+            self._services.db.write(write, bulk=taken[0].lane == "bulk")
 
     def _embed_documents(self, taken: Sequence[Job]) -> None:
         """The same for small documents."""
