@@ -24,7 +24,7 @@ from maisale.flow.retriever import CandidateRetriever, candidates
 from maisale.flow.state import AgentState, Decision, Sources
 from maisale.records import FIELDS_APART, Candidate, Chunk, Citation, SearchFilter, Trace
 from maisale.store import privacy
-from maisale.store.documents import unread
+from maisale.store.documents import help_is_aside, unread
 from maisale.text import asks, content_words, estimate_tokens, fold
 
 CLOSEST_TITLES = 3
@@ -139,6 +139,8 @@ def quote(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     used, reader = _used(state), state["reader"]
     quotes = prompts.best_quotes(used, reader)
     text = prompts.quotation(quotes, state["question"].language, state["outcome"] == "possible")
+    if state["outcome"] == "possible" and prompts.is_about_mai_sale(state["asked"]):
+        text = _with_help(text, state, runtime)
     return {"decision": Decision(state["outcome"], text, None, _citations(used, reader), _trace(state, runtime, "quotations"), tuple(quotes))}
 
 
@@ -147,8 +149,13 @@ def abstain(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
     """Says that nothing was found, and which documents come closest."""
     closest = tuple(dict.fromkeys(one.chunk.title for one in state["candidates"] if one.chunk.document_id))[:CLOSEST_TITLES]
     unused = {**state, "candidates": [ranking.unused(one) for one in state["candidates"]]}
-    text = prompts.nothing_found(state["question"].language, closest, *unread(runtime.context.db, state["scope"]))
+    text = _with_help(prompts.nothing_found(state["question"].language, closest, *unread(runtime.context.db, state["scope"])), state, runtime)
     return {"decision": Decision("abstain", text, None, (), _trace(unused, runtime, "", closest))}
+
+
+def _with_help(text: str, state: AgentState, runtime: Runtime[Sources]) -> str:
+    aside = not state["where"].documents and help_is_aside(runtime.context.db, state["searched"])
+    return prompts.with_help(text, state["question"].language) if aside else text
 
 
 def _question_vector(

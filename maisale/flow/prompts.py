@@ -48,9 +48,14 @@ _NOTHING = {
     "vi": "Không tìm thấy gì về câu hỏi này trong cuộc trò chuyện hay trong các tài liệu đã tìm.",
 }
 _CLOSEST = {"en": "The closest documents are: {titles}.", "vi": "Các tài liệu gần nhất: {titles}."}
+_HELP = {
+    "en": 'If you ask about Mai-Sale itself, choose the collection "Mai-Sale help" where it says what is searched.',
+    "vi": 'Nếu hỏi về chính Mai-Sale, hãy chọn bộ sưu tập "Mai-Sale help" ở dòng cho biết đang tìm trong đâu.',
+}
 _FRAMES = [*_POSSIBLE.values(), *_NOTHING.values(), *_LEAD["en"].values(), *_LEAD["vi"].values()]
 _OWN = tuple(fold(text) for text in _FRAMES)
 
+_ITSELF = re.compile(r"\bmai[- ]?sale\b")
 _TAG = re.compile(r"<(?=\s*/?\s*passages?\b)|<(?=\|)", re.IGNORECASE)  # <| begins a control token of gpt-oss
 _LIVE = re.compile(r"(?<![`\\])`[^`]+`(?!`)|[<>`]|!(?=\[)|\[(?=\d+\])|\]\(|^(?:#|\+\s|-\s)")
 
@@ -142,6 +147,15 @@ def nothing_found(language: str, titles: Sequence[str], unread: int = 0, all_doc
         return f"{_NOTHING[language]} {_EMPTY[language]}"
     closest = " " + _CLOSEST[language].format(titles=", ".join(as_shown(title) for title in titles)) if titles else ""
     return _NOTHING[language] + closest
+
+
+def with_help(text: str, language: str) -> str:
+    """An answer that may be none, and where the help is asked: it answers for itself only when it is chosen, once there are documents."""
+    return f"{text}\n\n{_HELP[language]}"
+
+
+def is_about_mai_sale(asked: str) -> bool:
+    return bool(_ITSELF.search(fold(asked)))
 
 
 def as_shown(text: str) -> str:

@@ -78,6 +78,11 @@ def searchable(
     return where, tuple(one.name for one in chosen)
 
 
+def help_is_aside(db: Database, searched: Sequence[str]) -> bool:
+    """Whether there is a help and it is not among the collections searched, by name."""
+    return HELP not in searched and bool(db.rows("SELECT 1 FROM collections WHERE name = :help AND visibility = 'public'", help=HELP))
+
+
 def own_conversations(scope: Scope, conversation_ids: tuple[str, ...]) -> SearchFilter:
     """Where a search of one's own conversations looks: in those, of the person's tenant. conversation_ids: as list_conversations gave them."""
     return SearchFilter((scope.tenant_id,), conversation_ids)

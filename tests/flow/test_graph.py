@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from conftest import LINH
 from maisale.flow import nodes
 from maisale.flow.graph import FLOW, decide, draw
-from maisale.records import SearchFilter
+from maisale.records import PUBLIC_TENANT, SearchFilter
 from maisale.store import documents
 
 DOCS = Path(__file__).parents[2] / "knowledge" / "docs"
@@ -179,6 +179,23 @@ def test_nothing_found_while_documents_are_unread_is_said_so(library):
 
     library.services.db.write(receive)
     assert library.ask("Which shop sold penicillin against malaria?").text.endswith("1 of 1 documents are still being read. Ask again in a moment.")
+
+
+ASIDE = 'choose the collection "Mai-Sale help" where it says what is searched.'
+
+
+def test_where_the_help_is_asked_is_said_when_it_was_not_and_may_have_been_meant(library):
+    def add_help(tx):
+        tx.insert("collections", id="h", tenant_id=PUBLIC_TENANT, owner_id="admin", name=documents.HELP, visibility="public", created_at=1.0)
+
+    asked = "Which shop sold penicillin against malaria and cholera?"
+    assert ASIDE not in library.ask(asked).text
+    library.services.db.write(add_help)
+    assert library.ask(asked).text.endswith(ASIDE)
+    assert "Mai-Sale help" in library.ask("Thuốc penicillin chữa sốt rét bán ở đâu vậy?").text
+    assert ASIDE not in library.ask("May a client send an item back?").text
+    assert library.ask("May a client of Mai-Sale send an item back?").text.endswith(ASIDE)
+    assert ASIDE not in decide(library.services, asked, LINH, library.where, "", searched=(documents.HELP,)).text
 
 
 def test_a_conversation_that_its_client_keeps_is_read_from_its_messages(library):
