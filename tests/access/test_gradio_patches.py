@@ -1,5 +1,7 @@
 """What we set and replace in Gradio 6.31, held against its own code: when the version moves, these say what to look at again."""
 
+import asyncio
+import copy
 import inspect
 import os
 import re
@@ -7,9 +9,11 @@ import subprocess
 import sys
 import time
 from importlib.metadata import version
+from types import SimpleNamespace
 
 import gradio
 import gradio as gr
+import pytest
 from gradio import queueing, state_holder
 from gradio_client import Client
 from running import ROOT
@@ -92,3 +96,35 @@ print(len(seen))
 """
     ran = subprocess.run([sys.executable, "-c", watched], cwd=ROOT, env={**os.environ, "DATA_DIR": str(tmp_path)}, capture_output=True, text=True)
     assert ran.stdout == "0\n", ran.stderr
+
+
+OUTPUTS = {
+    "nothing": [gr.skip(), gr.skip(), gr.skip()],
+    "one value": [gr.skip(), "new", gr.skip()],
+    "a value and a property": [{"a": 1}, gr.skip(), gr.update(placeholder="Type")],
+    "everything": [[1], None, gr.update(value="c", visible=False)],
+    "an empty dict": [{}, gr.skip(), gr.skip()],
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_what_stays_as_it_is_gives_what_gradios_own_gives(name):
+    def answered(postprocess):
+        outputs = [gr.JSON(), gr.Textbox(), gr.Textbox()]
+        fn = SimpleNamespace(outputs=outputs, batch=False, postprocess=True, is_validator_function=False, name="fn")
+        page.default_config.blocks.update({one._id: one for one in outputs})
+        return asyncio.run(postprocess(fn, copy.deepcopy(OUTPUTS[name]), state_holder.SessionState(page)))
+
+    with gr.Blocks() as page:
+        assert answered(gradio_patches._of_what_changes(page.postprocess_data)) == answered(page.postprocess_data)
+
+
+def test_what_stays_as_it_is_is_not_made_anew(door, monkeypatch):
+    made = []
+    monkeypatch.setattr(gr.Textbox, "get_config", lambda self: made.append(self) or {})
+    with gr.Blocks() as page:
+        fn = SimpleNamespace(outputs=[gr.Textbox(), gr.Textbox()], batch=False, postprocess=True, is_validator_function=False, name="fn")
+    made.clear()
+    quick = gradio_patches._of_what_changes(page.postprocess_data)
+    assert asyncio.run(quick(fn, (gr.skip(), gr.skip()), None)) == [gr.skip(), gr.skip()] and not made
+    assert door.page.postprocess_data.__qualname__ == quick.__qualname__ and gr.skip() == gradio_patches.UNCHANGED
