@@ -154,7 +154,8 @@ def abstain(state: AgentState, runtime: Runtime[Sources]) -> dict[str, Any]:
 
 
 def _with_help(text: str, state: AgentState, runtime: Runtime[Sources]) -> str:
-    aside = not state["where"].documents and help_is_aside(runtime.context.db, state["searched"])
+    on_page = not state["where"].documents and not state["said_is_source"]  # other clients have no line to choose in
+    aside = on_page and help_is_aside(runtime.context.db, state["searched"])
     return prompts.with_help(text, state["question"].language) if aside else text
 
 

@@ -196,6 +196,7 @@ def test_where_the_help_is_asked_is_said_when_it_was_not_and_may_have_been_meant
     assert ASIDE not in library.ask("May a client send an item back?").text
     assert library.ask("May a client of Mai-Sale send an item back?").text.endswith(ASIDE)
     assert ASIDE not in decide(library.services, asked, LINH, library.where, "", searched=(documents.HELP,)).text
+    assert ASIDE not in decide(library.services, asked, LINH, library.where, "", said_is_source=True).text
 
 
 def test_a_conversation_that_its_client_keeps_is_read_from_its_messages(library):
