@@ -207,6 +207,7 @@ PERMISSIONS = (
     ),
     one("api.endpoints", "_scope", "keys.require(caller, permission)", "pass", "fn list_conversations", "a key to chat"),
     one("api.files", "router.file", 'keys.require(who, "read")', "pass", "GET /files", "a key to chat"),
+    one("api.files", "router.read", 'keys.require(who, "read")', "pass", "GET /files", "a key to chat"),
     one("ui.scene", "reader", 'keys.require(found, "read")', "pass", EXACTLY("fn load"), "a key to write"),
     one("ui.scene", "Reader.require", "keys.require(self.caller, permission)", "pass", EXACTLY("fn rail_acts"), "conversation was"),
     one("ui.scene", "Reader.start", "self.require(permission)", "pass", EXACTLY("fn page_acts"), "private documents was"),
@@ -396,6 +397,7 @@ DOCUMENTS = (
     one("library.readings", "retry_document", "check_may_change(tx, scope, document_id)", "scope.user_id", "retry", "instead of 404"),
     one("library.readings", "cancel_document", "check_may_change(tx, scope, document_id)", "scope.user_id", f"POST {A_DOCUMENT}/cancel", "instead of 404"),
     one("library.documents", "open_file", "documents.get_document(services.db, scope, document_id)", NAMELESS, "GET /files", "document"),
+    one("library.documents", "read_text", "documents.get_document(services.db, scope, document_id)", NAMELESS, "GET /files", "document"),
     one(
         "library.documents",
         "add_document",
